@@ -1,0 +1,3 @@
+module github.com/mlsecrets/secretstore
+
+go 1.26.0

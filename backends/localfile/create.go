@@ -79,7 +79,7 @@ func fill(f *os.File, c credential) error {
 	if _, err := tryLock(f); err != nil {
 		return ioError("lock the store's file", err)
 	}
-	db, err := openBolt(f)
+	db, err := openBolt(f, 0)
 	if err != nil {
 		return err
 	}

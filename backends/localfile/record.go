@@ -34,21 +34,24 @@ func recordAD(id storeID, key recordKey) (ad [1 + idSize + recordKeySize]byte) {
 	return ad
 }
 
-// sealRecord returns the record of a secret. random has recordRandom bytes, for
-// this record alone.
-func (s *secrets) sealRecord(key recordKey, name string, value []byte, random []byte) (record []byte, tok token) {
+// recordSize returns the size of the record of a name and a value of the length.
+func recordSize(name string, valueLen int) int {
+	return nonceSize + 1 + tokenSize + len(name) + tagSize + valueLen + tagSize
+}
+
+// sealRecord appends the record of a secret to dst. random has recordRandom bytes,
+// for this record alone.
+func (s *secrets) sealRecord(dst []byte, key recordKey, name string, value []byte, random []byte) (record []byte, tok token) {
 	copy(tok[:], random[nonceSize:recordRandom])
 	nonce := random[:nonceSize]
 	ad := recordAD(s.id, key)
-	nameBox := tokenSize + len(name) + tagSize
-	record = make([]byte, 0, nonceSize+1+nameBox+len(value)+tagSize)
-	record = append(record, nonce...)
-	record = append(record, byte(nameBox))
 	var plain [tokenSize + secretstore.MaxNameLen]byte
 	copy(plain[:], tok[:])
 	copy(plain[tokenSize:], name)
-	record = s.names.Seal(record, nonce, plain[:tokenSize+len(name)], ad[:])
-	return s.values.Seal(record, nonce, value, ad[:]), tok
+	dst = append(dst, nonce...)
+	dst = append(dst, byte(tokenSize+len(name)+tagSize))
+	dst = s.names.Seal(dst, nonce, plain[:tokenSize+len(name)], ad[:])
+	return s.values.Seal(dst, nonce, value, ad[:]), tok
 }
 
 // splitRecord returns the parts of a record.

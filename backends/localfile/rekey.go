@@ -99,7 +99,7 @@ func rekey(ctx context.Context, c Config, prepare func(*driver) (func(*view) (*h
 	if err != nil {
 		return err
 	}
-	return late(l.update(v, func(tx *bolt.Tx) error { return putHeader(tx, h, v.secrets) }, l.wiper(h)))
+	return late(l.update(v, 0, func(tx *bolt.Tx) error { return putHeader(tx, h, v.secrets) }, l.wiper(h)))
 }
 
 // Rotate gives the store a new data key. All secrets are written anew in one
@@ -150,7 +150,7 @@ func rotate(ctx context.Context, c Config, keys []KeySource) error {
 	if err := guard(func() (err error) { changes, err = v.reseal(ctx, fresh); return err }); err != nil {
 		return err
 	}
-	return late(l.update(v, func(tx *bolt.Tx) error {
+	return late(l.update(v, sizeOf(changes), func(tx *bolt.Tx) error {
 		if err := putHeader(tx, h, fresh); err != nil {
 			return ioError("write", err)
 		}
@@ -166,7 +166,7 @@ func rotate(ctx context.Context, c Config, keys []KeySource) error {
 		if err := nodes.Put(nodeKey(-1), fresh.sealRoot(new(rootNode))); err != nil {
 			return ioError("write", err)
 		}
-		if err := fresh.applyTo(ctx, tx, changes); err != nil && err != errNoChange {
+		if err := fresh.applyTo(ctx, tx, nil, changes); err != nil && err != errNoChange {
 			return err
 		}
 		return nil
@@ -188,7 +188,7 @@ func (v *view) reseal(ctx context.Context, fresh *secrets) ([]change, error) {
 		}
 		c := change{name: string(name)}
 		c.key = fresh.recordKey(c.name)
-		c.record, c.token = fresh.sealRecord(c.key, c.name, value, random[:recordRandom])
+		c.record, c.token = fresh.sealRecord(nil, c.key, c.name, value, random[:recordRandom])
 		random = random[recordRandom:]
 		changes = append(changes, c)
 		if len(changes)%1024 == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/mlsecrets/secretstore"
@@ -93,12 +94,15 @@ var errUnknown = errors.New("commit may have been kept")
 var errNoChange = errors.New("no change")
 
 // update calls fn with a transaction on the file, which is at the view's version,
-// and commits. It may be called once for a lock; the lock ends with it. after is
-// called behind the commit, still under the lock, and may be nil.
-func (l *lock) update(v *view, fn func(tx *bolt.Tx) error, after func(db *bolt.DB) error) error {
+// and commits. It may be called once for a lock; the lock ends with it. fn writes
+// about size bytes. after is called behind the commit, still under the lock, and
+// may be nil.
+func (l *lock) update(v *view, size int, fn func(tx *bolt.Tx) error, after func(db *bolt.DB) error) error {
 	l.d.checked = checkedVersion{}
 	return guardWriter(func() error {
-		db, err := openBolt(l.f)
+		// Room for what is written spares bbolt from mapping the file anew in
+		// the middle, when it copies all that it has in hand.
+		db, err := openBolt(l.f, int(v.highWater)*pageSize+size)
 		if err != nil {
 			return err
 		}
@@ -110,14 +114,20 @@ func (l *lock) update(v *view, fn func(tx *bolt.Tx) error, after func(db *bolt.D
 	})
 }
 
-// openBolt opens the database in a file that is locked already.
-func openBolt(f *os.File) (*bolt.DB, error) {
+// openBolt opens the database in a file that is locked already, with room for the
+// size to be mapped.
+func openBolt(f *os.File, size int) (*bolt.DB, error) {
+	if runtime.GOOS == "windows" {
+		size = 0 // there the file would be made as long
+	}
 	db, err := bolt.Open(f.Name(), 0o600, &bolt.Options{
 		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 		Timeout:      time.Second, // never reached: the lock is ours
 		PageSize:     pageSize,
 		FreelistType: bolt.FreelistMapType,
 		NoStatistics: true,
+
+		InitialMmapSize: size,
 	})
 	if err != nil {
 		return nil, ioError("open the store for writing", err)

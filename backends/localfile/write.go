@@ -74,10 +74,17 @@ func (s *secrets) sealAll(ctx context.Context, values map[string]secretstore.Val
 	}
 	random := randomBytes(len(changes) * recordRandom)
 	seal := func(first, end int) {
+		size := 0
+		for _, c := range changes[first:end] {
+			size += recordSize(c.name, values[c.name].Len())
+		}
+		slab := make([]byte, 0, size)
 		for i := first; i < end && (i%1024 != 0 || ctx.Err() == nil); i++ {
 			c := &changes[i]
 			c.key = s.recordKey(c.name)
-			c.record, c.token = s.sealRecord(c.key, c.name, values[c.name].Reveal(), random[i*recordRandom:][:recordRandom])
+			start := len(slab)
+			slab, c.token = s.sealRecord(slab, c.key, c.name, values[c.name].Reveal(), random[i*recordRandom:][:recordRandom])
+			c.record = slab[start:len(slab):len(slab)]
 		}
 	}
 	parts := 1
@@ -91,6 +98,16 @@ func (s *secrets) sealAll(ctx context.Context, values map[string]secretstore.Val
 	wg.Wait()
 	sortChanges(changes)
 	return changes, ctx.Err()
+}
+
+// sizeOf returns about how many bytes of the file the changes take, with the room
+// that pages leave free.
+func sizeOf(changes []change) int {
+	size := 0
+	for _, c := range changes {
+		size += len(c.record) + recordKeySize + element
+	}
+	return size + size/4 + (groups+8)*pageSize
 }
 
 func sortChanges(changes []change) {
@@ -127,7 +144,7 @@ func (d *driver) apply(ctx context.Context, prepare func(*secrets) ([]change, er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err = l.update(v, func(tx *bolt.Tx) error { return v.secrets.applyTo(ctx, tx, changes) }, func(db *bolt.DB) error {
+	err = l.update(v, sizeOf(changes), func(tx *bolt.Tx) error { return v.secrets.applyTo(ctx, tx, v, changes) }, func(db *bolt.DB) error {
 		if v.header.flags&flagWipe != 0 {
 			// Left over by a process that died. The changes stand whether or
 			// not it succeeds now.
@@ -152,8 +169,9 @@ func unknown(changes []change) error {
 }
 
 // applyTo puts changes, which are in order of their keys, into a transaction, and
-// the set digest with them.
-func (s *secrets) applyTo(ctx context.Context, tx *bolt.Tx, changes []change) error {
+// the set digest with them. before is the state of the records that they change;
+// nil if there are none.
+func (s *secrets) applyTo(ctx context.Context, tx *bolt.Tx, before *view, changes []change) error {
 	records, nodes := tx.Bucket([]byte(bucketRecords)), tx.Bucket([]byte(bucketDigest))
 	if len(changes) > 100 {
 		// Pages that are filled in order can be filled well.
@@ -175,7 +193,7 @@ func (s *secrets) applyTo(ctx context.Context, tx *bolt.Tx, changes []change) er
 		if err != nil {
 			return err
 		}
-		touched, err := s.applyGroup(records, root, node, changes[:n])
+		touched, err := s.applyGroup(records, before, root, node, changes[:n])
 		if err != nil {
 			return err
 		}
@@ -199,11 +217,16 @@ func (s *secrets) applyTo(ctx context.Context, tx *bolt.Tx, changes []change) er
 
 // applyGroup puts the changes to one group's records into the transaction and
 // into the group's node.
-func (s *secrets) applyGroup(records *bolt.Bucket, root *rootNode, node *groupNode, changes []change) (touched bool, err error) {
+func (s *secrets) applyGroup(records *bolt.Bucket, before *view, root *rootNode, node *groupNode, changes []change) (touched bool, err error) {
 	var buf [tokenSize + secretstore.MaxNameLen]byte
 	for _, c := range changes {
 		sum := &node[c.key.shard()%shardsPerGroup]
-		old := records.Get(c.key[:])
+		var old []byte
+		if before != nil && before.root.count > 0 {
+			if old, err = before.get(before.records, c.key[:]); err != nil {
+				return false, err
+			}
+		}
 		if old != nil {
 			_, tok, err := s.openName(buf[:], c.key, old)
 			if err != nil {

@@ -282,5 +282,8 @@ func BenchmarkList(b *testing.B) {
 			p, _ := f.aead.Open(nil, nonce, box, nil)
 			names = append(names, string(p))
 		}
+		if len(names) != n {
+			b.Fatal(len(names))
+		}
 	})
 }

@@ -196,8 +196,7 @@ func (v *view) reseal(ctx context.Context, fresh *secrets) ([]change, error) {
 		}
 		return nil
 	})
-	sortChanges(changes)
-	return changes, err
+	return sorted(changes), err
 }
 
 // late is the error of a change to the keys.

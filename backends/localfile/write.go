@@ -2,7 +2,9 @@ package localfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"runtime"
@@ -61,29 +63,30 @@ func (d *driver) DeleteBatch(ctx context.Context, names []string) error {
 		for i, name := range names {
 			changes[i] = change{key: s.recordKey(name), name: name}
 		}
-		sortChanges(changes)
-		return changes, nil
+		return sorted(changes), nil
 	}, v.secrets)
 }
 
-// sealAll returns the changes that set the values, in order of their keys.
+// sealAll returns the changes that set the values, in order of their keys. Many
+// are sealed in parts, at the same time.
 func (s *secrets) sealAll(ctx context.Context, values map[string]secretstore.Value) ([]change, error) {
 	changes := make([]change, 0, len(values))
-	for name := range values {
-		changes = append(changes, change{name: name})
+	plain := make([]secretstore.Value, 0, len(values))
+	for name, value := range values {
+		changes, plain = append(changes, change{name: name}), append(plain, value)
 	}
 	random := randomBytes(len(changes) * recordRandom)
 	seal := func(first, end int) {
 		size := 0
-		for _, c := range changes[first:end] {
-			size += recordSize(c.name, values[c.name].Len())
+		for i := first; i < end; i++ {
+			size += recordSize(changes[i].name, plain[i].Len())
 		}
 		slab := make([]byte, 0, size)
 		for i := first; i < end && (i%1024 != 0 || ctx.Err() == nil); i++ {
 			c := &changes[i]
 			c.key = s.recordKey(c.name)
 			start := len(slab)
-			slab, c.token = s.sealRecord(slab, c.key, c.name, values[c.name].Reveal(), random[i*recordRandom:][:recordRandom])
+			slab, c.token = s.sealRecord(slab, c.key, c.name, plain[i].Reveal(), random[i*recordRandom:][:recordRandom])
 			c.record = slab[start:len(slab):len(slab)]
 		}
 	}
@@ -96,8 +99,31 @@ func (s *secrets) sealAll(ctx context.Context, values map[string]secretstore.Val
 		wg.Go(func() { seal(i*len(changes)/parts, (i+1)*len(changes)/parts) })
 	}
 	wg.Wait()
-	sortChanges(changes)
-	return changes, ctx.Err()
+	return sorted(changes), ctx.Err()
+}
+
+// sorted returns the changes in order of their keys. It sorts small stand-ins,
+// as changes are large to move about.
+func sorted(changes []change) []change {
+	type standIn struct {
+		prefix uint64
+		i      int
+	}
+	order := make([]standIn, len(changes))
+	for i := range changes {
+		order[i] = standIn{binary.BigEndian.Uint64(changes[i].key[:]), i}
+	}
+	slices.SortFunc(order, func(a, b standIn) int {
+		if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
+			return c
+		}
+		return bytes.Compare(changes[a.i].key[:], changes[b.i].key[:])
+	})
+	out := make([]change, len(changes))
+	for i, o := range order {
+		out[i] = changes[o.i]
+	}
+	return out
 }
 
 // sizeOf returns about how many bytes of the file the changes take, with the room
@@ -108,10 +134,6 @@ func sizeOf(changes []change) int {
 		size += len(c.record) + recordKeySize + element
 	}
 	return size + size/4 + (groups+8)*pageSize
-}
-
-func sortChanges(changes []change) {
-	slices.SortFunc(changes, func(a, b change) int { return bytes.Compare(a.key[:], b.key[:]) })
 }
 
 // apply writes the changes that prepare returns for the store's keys. It prepares

@@ -133,6 +133,10 @@ func Detect(env Env) (Decision, error) {
 		d.Signals = append(d.Signals, own)
 		return d, configError("this is the submitted run %q, and nothing says which store is its own: "+
 			"submit it with the variables of Run.Environ, or set %s", d.RunID, EnvURL)
+	case env.DefaultStore == "":
+		own.Detail = "the user has no home folder"
+		d.Signals = append(d.Signals, own)
+		return d, configError("nothing says which store to use, and the user has no home folder for a local file: set %s", EnvURL)
 	default:
 		own.Found, own.Used = true, true
 		d.URL = localfile.FileURL(env.DefaultStore)

@@ -61,10 +61,11 @@ func with(base map[string]string, more ...string) map[string]string {
 func TestDetect(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name  string
-		vars  map[string]string
-		files map[string]string
-		url   string // explicit
+		name   string
+		vars   map[string]string
+		files  map[string]string
+		url    string // explicit
+		noHome bool
 
 		want      string // the URL; "file" is the default store
 		submitted string // run id
@@ -72,6 +73,8 @@ func TestDetect(t *testing.T) {
 		wantErr   []string
 	}{
 		{name: "nothing", want: "file", used: "local file"},
+		{name: "nothing, and no home", noHome: true, wantErr: []string{"home folder", "SECRETSTORE_URL"}},
+		{name: "SECRETSTORE_URL and no home", noHome: true, vars: with(nil, "SECRETSTORE_URL", "memory://"), want: "memory://", used: "SECRETSTORE_URL"},
 		{name: "SECRETSTORE_URL", vars: with(nil, "SECRETSTORE_URL", "memory://"), want: "memory://", used: "SECRETSTORE_URL"},
 		{name: "explicit outranks all", vars: with(azureRun, "SECRETSTORE_URL", "memory://"), url: "file:///x/y.db",
 			want: "file:///x/y.db", used: "explicit choice", submitted: "job-1"},
@@ -143,6 +146,9 @@ func TestDetect(t *testing.T) {
 			t.Parallel()
 			env := fakeEnv(t, tt.vars, tt.files)
 			env.URL = tt.url
+			if tt.noHome {
+				env.DefaultStore = ""
+			}
 			d, err := runctx.Detect(env)
 			if d.RunID != tt.submitted || d.Submitted != (tt.submitted != "") {
 				t.Errorf("got run %q (submitted %v), want %q", d.RunID, d.Submitted, tt.submitted)

@@ -9,7 +9,7 @@ import (
 )
 
 // Env is all that [Detect] looks at. [HostEnv] fills it from the process; a test
-// fills it by hand. Every field but URL is required.
+// fills it by hand. Getenv, Dir and ReadFile are required.
 type Env struct {
 	// Getenv returns an environment variable, or "".
 	Getenv func(name string) string
@@ -17,7 +17,8 @@ type Env struct {
 	Dir string
 	// ReadFile reads a file. Its error is fs.ErrNotExist if there is none.
 	ReadFile func(path string) ([]byte, error)
-	// DefaultStore is the path of the user's own local file.
+	// DefaultStore is the path of the user's own local file, or "" if it is not
+	// known.
 	DefaultStore string
 	// URL is an explicit choice, which outranks every signal: what a command
 	// line says. Empty is no choice.
@@ -30,9 +31,10 @@ func HostEnv() (Env, error) {
 	if err != nil {
 		return Env{}, configError("the working directory is not known: %v", err)
 	}
+	// A run may have no home, and then needs another store.
 	path, err := localfile.DefaultPath()
 	if err != nil {
-		return Env{}, err
+		path = ""
 	}
 	return Env{Getenv: os.Getenv, Dir: dir, ReadFile: os.ReadFile, DefaultStore: path}, nil
 }

@@ -75,7 +75,8 @@ func ParseURL(rawURL string) (*url.URL, error) {
 	case u.Fragment != "":
 		return bad("the store's URL has a fragment (#…)")
 	case u.Opaque != "":
-		return bad(fmt.Sprintf("the store's URL needs slashes after %s:", u.Scheme))
+		// What stands before the colon may be a user's name or a token.
+		return bad("the store's URL needs slashes after its scheme, as in file:///path/to/store.db or vault://host/mount/prefix")
 	}
 	return u, nil
 }

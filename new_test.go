@@ -170,6 +170,15 @@ func TestNewWraps(t *testing.T) {
 		{"an Error of no kind", &secretstore.Error{}, secretstore.ErrUnavailable, unknown},
 		{"an Error of foreign kind", &secretstore.Error{Kind: alien(nil)}, secretstore.ErrUnavailable, unknown},
 		{"an Error of a wrapped kind", &secretstore.Error{Kind: alien(secretstore.ErrCorrupt), Detail: "page 3"}, secretstore.ErrCorrupt, "page 3"},
+		{"an Error of foreign context", &secretstore.Error{Kind: secretstore.ErrLocked, Context: alien(nil)}, secretstore.ErrLocked, ""},
+		{"an Error of a context of its own", &secretstore.Error{Kind: secretstore.ErrLocked, Context: context.DeadlineExceeded}, secretstore.ErrLocked, ""},
+		{"a time limit of its own", context.DeadlineExceeded, secretstore.ErrUnavailable, "the backend gave up"},
+		{"an Error of its own time limit", &secretstore.Error{Kind: context.DeadlineExceeded}, secretstore.ErrUnavailable, "the backend gave up"},
+		{"an Error of its own cancellation", &secretstore.Error{Kind: context.Canceled, Detail: "so"}, secretstore.ErrUnavailable, "so"},
+		{"a nil *Error", (*secretstore.Error)(nil), secretstore.ErrUnavailable, unknown},
+		{"a nil *BatchError", (*secretstore.BatchError)(nil), secretstore.ErrUnavailable, unknown},
+		{"an empty BatchError", &secretstore.BatchError{}, secretstore.ErrUnavailable, unknown},
+		{"a BatchError of nil", &secretstore.BatchError{Errs: []*secretstore.Error{nil}}, secretstore.ErrUnavailable, unknown},
 	} {
 		s := secretstore.New(failing(tc.err))
 		for _, op := range singles("a") {
@@ -248,6 +257,7 @@ func TestNewEndedContext(t *testing.T) {
 	}{
 		{secretstore.ErrUnavailable, []error{context.Canceled}},
 		{context.Canceled, []error{context.Canceled}},
+		{context.DeadlineExceeded, []error{context.Canceled}}, // the context's own error counts
 		{io.ErrUnexpectedEOF, []error{context.Canceled}},
 		{secretstore.ErrThrottled, both(secretstore.ErrThrottled)},
 		{secretstore.ErrLocked, both(secretstore.ErrLocked)},
@@ -265,6 +275,22 @@ func TestNewEndedContext(t *testing.T) {
 				list: func(context.Context) ([]string, error) { cancel(); return nil, err },
 			}, func(context.Context, string) error { cancel(); return err }}
 			wantError(t, singles("a")[i].do(ctx, secretstore.New(driver)), tc.want...)
+		}
+	}
+}
+
+// late is a context at its deadline whose timer has not fired yet: a dialer's
+// may be first.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+func TestNewContextAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{secretstore.ErrUnavailable, context.DeadlineExceeded} {
+		s := secretstore.New(failing(&secretstore.Error{Kind: err}))
+		for _, op := range singles("a") {
+			wantError(t, op.do(late{t.Context()}, s), context.DeadlineExceeded)
 		}
 	}
 }

@@ -98,6 +98,7 @@ func TestOpenersOpen(t *testing.T) {
 		{"s3://bucket/key", `secretstore: open: invalid configuration: no store has the URL scheme "s3"; this program has file, memory, vault`},
 		{"memory://host", `secretstore: open (memory): invalid configuration: memory:// takes no host and no path; each store is a new one`},
 		{"memory://?a=b", `secretstore: open (memory): invalid configuration: the store's URL has a parameter, and takes none`},
+		{"memory://?a=hunter2hunter2", `secretstore: open (memory): invalid configuration: the store's URL has a parameter, and takes none`},
 		{"memory", `secretstore: open: invalid configuration: the store's URL has no scheme; it looks like file:///path/to/store.db or vault://host/mount/prefix`},
 	} {
 		s, err := linked.Open(t.Context(), tc.raw)
@@ -123,6 +124,11 @@ func TestOpenWraps(t *testing.T) {
 		{"an Error without backend", &secretstore.Error{Kind: secretstore.ErrLocked}, secretstore.ErrLocked, "file"},
 		{"a kind", fmt.Errorf("s3cr3t: %w", secretstore.ErrDenied), secretstore.ErrDenied, "file"},
 		{"a foreign error", errors.New("s3cr3t"), secretstore.ErrUnavailable, "file"},
+		{"an Error of no kind", &secretstore.Error{}, secretstore.ErrUnavailable, "file"},
+		{"an Error of foreign kind", &secretstore.Error{Kind: errors.New("s3cr3t")}, secretstore.ErrUnavailable, "file"},
+		{"an Error of foreign context", &secretstore.Error{Kind: secretstore.ErrLocked, Context: errors.New("s3cr3t")}, secretstore.ErrLocked, "file"},
+		{"a nil *Error", (*secretstore.Error)(nil), secretstore.ErrUnavailable, "file"},
+		{"a nil *BatchError", (*secretstore.BatchError)(nil), secretstore.ErrUnavailable, "file"},
 	} {
 		linked := secretstore.Openers{"file": func(context.Context, *url.URL) (secretstore.StoreCloser, error) { return nil, tc.err }}
 		s, err := linked.Open(t.Context(), "file:///x")
@@ -184,4 +190,16 @@ func FuzzParseURL(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOpenEndedContext: an opener that was given up says so.
+func TestOpenEndedContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	linked := secretstore.Openers{"file": func(context.Context, *url.URL) (secretstore.StoreCloser, error) {
+		cancel()
+		return nil, &secretstore.Error{Kind: secretstore.ErrUnavailable}
+	}}
+	_, err := linked.Open(ctx, "file:///x")
+	wantError(t, err, context.Canceled)
 }

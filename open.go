@@ -28,9 +28,12 @@ func (o Openers) Open(ctx context.Context, rawURL string) (StoreCloser, error) {
 	}
 	open, ok := o[u.Scheme]
 	if !ok {
+		linked := "none"
+		if len(o) > 0 {
+			linked = strings.Join(slices.Sorted(maps.Keys(o)), ", ")
+		}
 		return nil, openError(ctx, "", &Error{Kind: ErrInvalidConfig,
-			Detail: fmt.Sprintf("no store has the URL scheme %q; this program has %s",
-				u.Scheme, strings.Join(slices.Sorted(maps.Keys(o)), ", "))})
+			Detail: fmt.Sprintf("no store has the URL scheme %q; this program has %s", u.Scheme, linked)})
 	}
 	store, err := open(ctx, u)
 	if err != nil {

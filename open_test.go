@@ -109,6 +109,16 @@ func TestOpenersOpen(t *testing.T) {
 	}
 }
 
+// TestOpenersEmpty: a program that links no backend is told so.
+func TestOpenersEmpty(t *testing.T) {
+	t.Parallel()
+	_, err := secretstore.Openers(nil).Open(t.Context(), "memory://")
+	want := `secretstore: open: invalid configuration: no store has the URL scheme "memory"; this program has none`
+	if wantError(t, err, secretstore.ErrInvalidConfig); err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 // TestOpenWraps: an opener's error becomes one *Error, without foreign text.
 func TestOpenWraps(t *testing.T) {
 	t.Parallel()

@@ -45,17 +45,20 @@ func (s *store) GetBatch(ctx context.Context, names []string) (map[string]Value,
 
 	values, causes := s.getAll(ctx, wanted)
 	for _, name := range asked {
+		if failed[name] != nil {
+			continue
+		}
 		c := canonical[name]
-		if v, ok := values[c]; ok && failed[name] == nil {
-			out[name] = v
-		} else if failed[name] == nil {
-			failed[name] = s.wrap(ctx, opGetBatch, name, causes[c])
+		if cause := causes[c]; cause != nil {
+			failed[name] = s.wrap(ctx, opGetBatch, name, cause)
+		} else {
+			out[name] = values[c]
 		}
 	}
 	return out, s.batchError(opGetBatch, asked, failed)
 }
 
-// getAll reads distinct canonical names. Each is in exactly one of the maps.
+// getAll reads distinct canonical names. Each that has no cause has a value.
 func (s *store) getAll(ctx context.Context, names []string) (map[string]Value, map[string]error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -81,15 +84,15 @@ func (s *store) getAll(ctx context.Context, names []string) (map[string]Value, m
 	causes := make(map[string]error)
 	named := entries(err)
 	for _, name := range names {
-		if _, ok := got[name]; ok {
-			continue
-		}
+		_, ok := got[name]
 		switch cause := named[name]; {
 		case cause != nil:
 			causes[name] = cause
-		case err != nil:
+		case ok:
+		case err != nil && named == nil:
 			causes[name] = err
 		default:
+			// The cause of another name says nothing of this one.
 			causes[name] = &Error{Kind: ErrUnavailable, Detail: "the backend left the name out of its answer"}
 		}
 	}
@@ -190,10 +193,25 @@ func (s *store) whole(ctx context.Context, op string, asked []string, spelling m
 	if err == nil {
 		return nil
 	}
-	if named := entries(err); named != nil {
-		return s.perName(ctx, op, asked, spelling, named)
+	named := entries(err)
+	if named == nil {
+		return s.wrap(ctx, op, "", err)
 	}
-	return s.wrap(ctx, op, "", err)
+	// An error that names no entry of the batch, or another than its entries,
+	// doesn't tell which were done, so none but the named is known to be.
+	unclear := len(named) == 0
+	for c := range named {
+		_, ok := spelling[c]
+		unclear = unclear || !ok
+	}
+	if unclear {
+		for c := range spelling {
+			if named[c] == nil {
+				named[c] = &Error{Kind: ErrUnavailable, Detail: "the backend's error doesn't say which names failed"}
+			}
+		}
+	}
+	return s.perName(ctx, op, asked, spelling, named)
 }
 
 // perName turns causes by canonical name into a *BatchError, or nil if there are
@@ -223,15 +241,23 @@ func (s *store) batchError(op string, asked []string, failed map[string]*Error) 
 	return b
 }
 
-// entries returns the causes in a *BatchError by name, or nil if err is none.
+// entries returns the causes in a *BatchError by name, or nil if err is none. A
+// nil entry stands under "", which is no name.
 func entries(err error) map[string]error {
 	b, ok := errors.AsType[*BatchError](err)
 	if !ok {
 		return nil
 	}
-	causes := make(map[string]error, len(b.Errs))
+	causes := make(map[string]error)
+	if b == nil {
+		return causes
+	}
 	for _, e := range b.Errs {
-		causes[e.Name] = e
+		if e == nil {
+			causes[""] = ErrUnavailable
+		} else {
+			causes[e.Name] = e
+		}
 	}
 	return causes
 }

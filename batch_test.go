@@ -249,6 +249,13 @@ func TestGetBatchOfDriver(t *testing.T) {
 		{"wrapped", values{"b": secret("2")}, fmt.Errorf("x: %w", batch(missing("a"))), map[string]string{"b": "2"}, []cause{{"A", secretstore.ErrNotFound}}},
 		{"for all", values{"b": secret("2")}, secretstore.ErrDenied, map[string]string{"b": "2"}, []cause{{"A", secretstore.ErrDenied}}},
 		{"foreign", nil, errors.New("s3cr3t"), nil, []cause{a, bb}},
+		{"another's cause", nil, batch(missing("a")), nil, []cause{{"A", secretstore.ErrNotFound}, bb}},
+		{"unknown names alone", nil, batch(missing("z"), missing("")), nil, []cause{a, bb}},
+		{"no names", nil, batch(), nil, []cause{a, bb}},
+		{"nil entries", nil, batch(nil, missing("a")), nil, []cause{{"A", secretstore.ErrNotFound}, bb}},
+		{"nil *BatchError", nil, (*secretstore.BatchError)(nil), nil, []cause{a, bb}},
+		{"nil *Error", nil, (*secretstore.Error)(nil), nil, []cause{a, bb}},
+		{"a value and a cause", values{"a": {}, "b": secret("2")}, batch(missing("a")), map[string]string{"b": "2"}, []cause{{"A", secretstore.ErrNotFound}}},
 		{"unknown name beside", values{"b": secret("2")}, batch(missing("z"), missing("a")), map[string]string{"b": "2"}, []cause{{"A", secretstore.ErrNotFound}}},
 	} {
 		driver := getBatcher{&fake{}, func(_ context.Context, names []string) (map[string]secretstore.Value, error) {
@@ -339,6 +346,42 @@ func TestWriteBatchOfDriver(t *testing.T) {
 		e := wantError(t, do(t.Context()), secretstore.ErrLocked)
 		if e.Op != op || e.Backend != "fake" || e.Name != "" || strings.Contains(e.Error(), "s3cr3t") {
 			t.Errorf("%s: %#v", op, e)
+		}
+	}
+}
+
+// TestWriteBatchUnclear: an error of a driver's batch that doesn't tell which
+// names it means is never taken for a success of any.
+func TestWriteBatchUnclear(t *testing.T) {
+	t.Parallel()
+	unavailable := func(name string) cause { return cause{name, secretstore.ErrUnavailable} }
+	denied := func(name string) *secretstore.Error {
+		return &secretstore.Error{Name: name, Kind: secretstore.ErrDenied}
+	}
+	for _, tc := range []struct {
+		what string
+		errs []*secretstore.Error
+		b    cause
+	}{
+		{"no names", nil, unavailable("B")},
+		{"unknown name", []*secretstore.Error{denied("z")}, unavailable("B")},
+		{"other spelling", []*secretstore.Error{denied("B")}, unavailable("B")},
+		{"no name", []*secretstore.Error{denied("")}, unavailable("B")},
+		{"nil entry", []*secretstore.Error{nil}, unavailable("B")},
+		{"nil entry beside", []*secretstore.Error{nil, denied("b")}, cause{"B", secretstore.ErrDenied}},
+		{"unknown name beside", []*secretstore.Error{denied("b"), denied("z")}, cause{"B", secretstore.ErrDenied}},
+	} {
+		for op, do := range writes(func() error { return &secretstore.BatchError{Errs: tc.errs} }) {
+			t.Run(op+", "+tc.what, func(t *testing.T) {
+				wantBatch(t, do(t.Context()), tc.b, unavailable("a"), unavailable("c"))
+			})
+		}
+	}
+	for _, err := range []error{(*secretstore.BatchError)(nil), (*secretstore.Error)(nil)} {
+		for _, do := range writes(func() error { return err }) {
+			if got := do(t.Context()); got == nil {
+				t.Errorf("the driver's %T is taken for a success", err)
+			}
 		}
 	}
 }

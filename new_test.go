@@ -227,8 +227,7 @@ func TestNewWrapsLayers(t *testing.T) {
 	s := secretstore.New(layer{inner})
 	for _, op := range singles("A-b") {
 		e := wantError(t, op.do(t.Context(), s), secretstore.ErrDenied)
-		target := "outer"
-		if e.Backend != target || e.Op != op.op || e.Name != op.name || e.Detail != "ask for read" || e.Status != 403 {
+		if e.Backend != "outer" || e.Op != op.op || e.Name != op.name || e.Detail != "ask for read" || e.Status != 403 {
 			t.Errorf("%s: %#v", op.op, e)
 		}
 		if text := e.Error(); strings.Count(text, "secretstore") != 1 || strings.Contains(text, "fake") {

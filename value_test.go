@@ -89,6 +89,9 @@ func TestValueDoesNotCompare(t *testing.T) {
 	if reflect.DeepEqual(v, secret("abc")) || reflect.DeepEqual(v, v) {
 		t.Error("DeepEqual finds two values equal")
 	}
+	if !reflect.DeepEqual(secretstore.Value{}, secretstore.Value{}) {
+		t.Error("DeepEqual finds two zero values different, against the doc comment")
+	}
 }
 
 // TestValueIsNotRead: a document can't set a Value.

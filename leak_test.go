@@ -103,7 +103,7 @@ func TestLeakForms(t *testing.T) {
 	js, _ := json.Marshal(string(b))
 	list, _ := json.Marshal(strings.Split(strings.Trim(fmt.Sprint(b), "[]"), " "))
 	for what, output := range map[string]string{
-		"%s": fmt.Sprintf("%s", b), "%q": fmt.Sprintf("%q", b), "%+q": fmt.Sprintf("%+q", b),
+		"%s": string(b), "%q": fmt.Sprintf("%q", b), "%+q": fmt.Sprintf("%+q", b),
 		"%v": fmt.Sprintf("%v", b), "%#v": fmt.Sprintf("%#v", b), "%d": fmt.Sprintf("%d", b),
 		"%x": fmt.Sprintf("%x", b), "%X": fmt.Sprintf("%X", b), "% x": fmt.Sprintf("% x", b), "%o": fmt.Sprintf("%o", b),
 		"%b": fmt.Sprintf("%b", b), "JSON": string(js), "query": url.QueryEscape(string(b)), "path": url.PathEscape(string(b)),

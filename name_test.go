@@ -53,6 +53,7 @@ func TestCanonicalNameRefuses(t *testing.T) {
 		{"ſ", `character 'ſ' at position 1`},
 		{"a\xffb", `byte 0xff at position 2`},
 		{"a\xe4", `byte 0xe4 at position 2`},
+		{"a\uFFFD", "character '\uFFFD' at position 2"},
 		{"%41", `character '%' at position 1`},
 		{"@", `character '@' at position 1`}, // the neighbors of each range
 		{"[", `character '[' at position 1`},

@@ -44,7 +44,7 @@ func (o Openers) Open(ctx context.Context, rawURL string) (StoreCloser, error) {
 
 func openError(ctx context.Context, scheme string, err error) error {
 	out := classify(ctx, err)
-	out.Op = "open"
+	out.Op, out.Name = "open", ""
 	if out.Backend == "" {
 		out.Backend = scheme
 	}

@@ -81,6 +81,10 @@ func (l *limiter) acquire(ctx context.Context) (pass, error) {
 	}
 	w := &waiter{ready: make(chan struct{})}
 	_, w.deadline = ctx.Deadline()
+	if l.shut && !w.deadline && time.Until(l.opens) > patience {
+		l.mu.Unlock()
+		return pass{}, errShut{}
+	}
 	l.queue = append(l.queue, w)
 	l.mu.Unlock()
 

@@ -99,7 +99,7 @@ func Open(_ context.Context, c Config) (secretstore.StoreCloser, error) {
 		options.Transport, d.idle = client, client
 	}
 	d.gate = newGate(host, d.tokens)
-	options.Transport = bounded{options.Transport}
+	options.Transport = screened{options.Transport}
 	options.Retry = policy.RetryOptions{MaxRetries: -1} // the gate retries
 	options.Logging.IncludeBody = false
 	options.PerCallPolicies = append([]policy.Policy{d.gate}, options.PerCallPolicies...)

@@ -42,10 +42,14 @@ var (
 	mark = regexp.MustCompile(`^(?:\[([A-Za-z]{1,40})\]|(AKV[0-9]{1,8}):)`)
 )
 
+// IsRequestID reports whether the text has the form of the services' request ids. A
+// server can send any.
+func IsRequestID(text string) bool { return guid.MatchString(text) }
+
 // NewRefusal reads an answer whose body has been read.
 func NewRefusal(resp *http.Response, body []byte, now time.Time) *Refusal {
 	r := &Refusal{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, now)}
-	if id := resp.Header.Get("X-Ms-Request-Id"); guid.MatchString(id) {
+	if id := resp.Header.Get("X-Ms-Request-Id"); IsRequestID(id) {
 		r.RequestID = id
 	}
 	var said struct {

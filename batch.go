@@ -79,7 +79,7 @@ func (s *store) getAll(ctx context.Context, names []string) (map[string]Value, m
 	}
 	got, err := s.batchGetter.GetBatch(ctx, slices.Clone(names))
 	causes := make(map[string]error)
-	named := entries(err)
+	named := causesOf(err)
 	for _, name := range names {
 		if _, ok := got[name]; ok {
 			continue
@@ -104,34 +104,66 @@ func (s *store) SetBatch(ctx context.Context, values map[string]Value) error {
 	if len(values) == 0 {
 		return nil
 	}
-	asked := slices.Sorted(maps.Keys(values)) // an order, so that errors don't vary
-	spelling := make(map[string]string, len(values))
-	entries := make(map[string]Value, len(values))
-	for _, name := range asked {
-		c, err := CanonicalName(name)
-		if err != nil {
-			return s.refuse(opSetBatch, name, err)
-		}
-		if other, ok := spelling[c]; ok {
-			return s.refuse(opSetBatch, name, invalidName(name,
-				fmt.Sprintf("it is the same name as %q; case does not distinguish", other)))
-		}
-		if err := checkSize(name, values[name]); err != nil {
-			return s.refuse(opSetBatch, name, err)
-		}
-		spelling[c], entries[c] = name, values[name]
+	entries, spelling, err := s.checkAll(values)
+	if err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return s.wrap(ctx, opSetBatch, "", err)
 	}
+	var causes map[string]error
 	if s.batchSetter != nil {
-		return s.whole(ctx, opSetBatch, asked, spelling, s.batchSetter.SetBatch(ctx, entries))
+		err := s.batchSetter.SetBatch(ctx, entries)
+		if err == nil {
+			return nil
+		}
+		if causes = causesOf(err); causes == nil {
+			return s.wrap(ctx, opSetBatch, "", err)
+		}
+	} else {
+		names := slices.Sorted(maps.Keys(entries))
+		causes = fanOut(ctx, s.sets, names, func(i int) error {
+			return s.driver.Set(ctx, names[i], entries[names[i]])
+		})
 	}
-	names := slices.Sorted(maps.Keys(entries))
-	causes := fanOut(ctx, s.sets, names, func(i int) error {
-		return s.driver.Set(ctx, names[i], entries[names[i]])
-	})
-	return s.perName(ctx, opSetBatch, asked, spelling, causes)
+	if len(causes) == 0 {
+		return nil
+	}
+	return s.perName(ctx, opSetBatch, slices.Sorted(maps.Keys(entries)), spelling, causes)
+}
+
+// checkAll returns the entries of a batch under their canonical names, in a map of
+// their own, and the caller's spelling of those that are spelled otherwise.
+func (s *store) checkAll(values map[string]Value) (entries map[string]Value, spelling map[string]string, _ error) {
+	// Most batches are in order, and then a copy will do.
+	entries = maps.Clone(values)
+	plain := true
+	for name, value := range entries {
+		c, err := CanonicalName(name)
+		if err != nil || c != name || checkSize(name, value) != nil {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return entries, nil, nil
+	}
+	values, entries, spelling = entries, make(map[string]Value, len(entries)), make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(values)) { // sorted, so that errors don't vary
+		c, err := CanonicalName(name)
+		if err != nil {
+			return nil, nil, s.refuse(opSetBatch, name, err)
+		}
+		if other, ok := spelling[c]; ok {
+			return nil, nil, s.refuse(opSetBatch, name, invalidName(name,
+				fmt.Sprintf("it is the same name as %q; case does not distinguish", other)))
+		}
+		if err := checkSize(name, values[name]); err != nil {
+			return nil, nil, s.refuse(opSetBatch, name, err)
+		}
+		spelling[c], entries[c] = name, values[name]
+	}
+	return entries, spelling, nil
 }
 
 // deletingStore is a store whose driver can delete.
@@ -160,17 +192,25 @@ func (s deletingStore) Delete(ctx context.Context, names ...string) error {
 	if err := ctx.Err(); err != nil {
 		return s.wrap(ctx, opDelete, "", err)
 	}
-	switch {
-	case len(wanted) == 1:
+	if len(wanted) == 1 {
 		if err := s.deleter.Delete(ctx, wanted[0]); err != nil {
 			return s.wrap(ctx, opDelete, asked[0], err)
 		}
 		return nil
-	case s.batchDeleter != nil:
-		return s.whole(ctx, opDelete, asked, spelling, s.batchDeleter.DeleteBatch(ctx, slices.Clone(wanted)))
 	}
-	causes := fanOut(ctx, s.sets, wanted, func(i int) error { return s.deleter.Delete(ctx, wanted[i]) })
-	return s.perName(ctx, opDelete, asked, spelling, causes)
+	var causes map[string]error
+	if s.batchDeleter != nil {
+		err := s.batchDeleter.DeleteBatch(ctx, slices.Clone(wanted))
+		if err == nil {
+			return nil
+		}
+		if causes = causesOf(err); causes == nil {
+			return s.wrap(ctx, opDelete, "", err)
+		}
+	} else {
+		causes = fanOut(ctx, s.sets, wanted, func(i int) error { return s.deleter.Delete(ctx, wanted[i]) })
+	}
+	return s.perName(ctx, opDelete, wanted, spelling, causes)
 }
 
 // refuse is the error of a batch with a bad entry, before any I/O.
@@ -184,24 +224,18 @@ func (s *store) refuse(op, name string, err error) *Error {
 	return out
 }
 
-// whole turns the error of a driver's own batch into the store's: a *BatchError
-// by the caller's spellings, or one *Error that stands for the whole.
-func (s *store) whole(ctx context.Context, op string, asked []string, spelling map[string]string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if named := entries(err); named != nil {
-		return s.perName(ctx, op, asked, spelling, named)
-	}
-	return s.wrap(ctx, op, "", err)
-}
-
-// perName turns causes by canonical name into a *BatchError, or nil if there are
-// none.
-func (s *store) perName(ctx context.Context, op string, asked []string, spelling map[string]string, causes map[string]error) error {
+// perName turns causes by canonical name into a *BatchError with the caller's
+// spelling of the names, or nil if there are none.
+func (s *store) perName(ctx context.Context, op string, names []string, spelling map[string]string, causes map[string]error) error {
+	asked := make([]string, len(names))
 	failed := make(map[string]*Error, len(causes))
-	for c, cause := range causes {
-		if name, ok := spelling[c]; ok {
+	for i, c := range names {
+		name, ok := spelling[c]
+		if !ok {
+			name = c
+		}
+		asked[i] = name
+		if cause := causes[c]; cause != nil {
 			failed[name] = s.wrap(ctx, op, name, cause)
 		}
 	}
@@ -223,8 +257,8 @@ func (s *store) batchError(op string, asked []string, failed map[string]*Error) 
 	return b
 }
 
-// entries returns the causes in a *BatchError by name, or nil if err is none.
-func entries(err error) map[string]error {
+// causesOf returns the causes in a *BatchError by name, or nil if err is none.
+func causesOf(err error) map[string]error {
 	b, ok := errors.AsType[*BatchError](err)
 	if !ok {
 		return nil

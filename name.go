@@ -3,6 +3,7 @@ package secretstore
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxNameLen is the largest length of a name, in bytes. The limit, and the
@@ -26,15 +27,11 @@ func CanonicalName(name string) (string, error) {
 		case 'A' <= c && c <= 'Z':
 			upper = true
 		default:
-			// Ranging over the rest decodes the rune that starts here; an
-			// invalid byte shows as U+FFFD, so it is named as a byte.
-			for _, r := range name[i:] {
-				what := fmt.Sprintf("character %q", r)
-				if r == '\uFFFD' {
-					what = fmt.Sprintf("byte 0x%02x", c)
-				}
-				return "", invalidName(name, fmt.Sprintf("%s at position %d; %s", what, i+1, nameRule))
+			what := fmt.Sprintf("byte 0x%02x", c)
+			if r, size := utf8.DecodeRuneInString(name[i:]); r != utf8.RuneError || size > 1 {
+				what = fmt.Sprintf("character %q", r)
 			}
+			return "", invalidName(name, fmt.Sprintf("%s at position %d; %s", what, i+1, nameRule))
 		}
 	}
 	if len(name) > MaxNameLen {

@@ -56,6 +56,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/mlsecrets/secretstore"
+	"github.com/mlsecrets/secretstore/backends/azurekv/internal/azclient"
 )
 
 // Config says which vault to open and how.
@@ -95,7 +96,7 @@ func Open(_ context.Context, c Config) (secretstore.StoreCloser, error) {
 	d := &driver{tokens: newTokens(c.Credential)}
 	options := c.ClientOptions
 	if options.Transport == nil {
-		client := newClient()
+		client := azclient.New(mostReads, nil)
 		options.Transport, d.idle = client, client
 	}
 	d.gate = newGate(host, d.tokens)

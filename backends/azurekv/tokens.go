@@ -2,7 +2,6 @@ package azurekv
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/mlsecrets/secretstore"
+	"github.com/mlsecrets/secretstore/backends/azurekv/internal/azfault"
 )
 
 // tokens is a credential that asks the caller's credential once for everyone who
@@ -150,7 +150,7 @@ func (t *tokens) call(ctx context.Context, a *asking, o policy.TokenRequestOptio
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
-		a.err = credentialError(err)
+		a.err = azfault.Credential(err, "the vault's tenant")
 		if ctx.Err() == nil {
 			t.failure, t.failedAt = a.err, time.Now()
 		}
@@ -162,19 +162,6 @@ func (t *tokens) call(ctx context.Context, a *asking, o policy.TokenRequestOptio
 		t.flight = nil
 	}
 	close(a.landed)
-}
-
-// credentialError returns the error of a credential without its text, which may
-// hold the answer of the identity's service.
-func credentialError(err error) error {
-	if below, ok := errors.AsType[*secretstore.Error](err); ok {
-		return below
-	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: "the credential gave no token in time"}
-	}
-	return &secretstore.Error{Kind: secretstore.ErrDenied,
-		Detail: "the credential gave no token for the vault's tenant; log in with az login, or check the identity that this process is given"}
 }
 
 // renewal is the policy behind the client's own authentication. It sees a refused

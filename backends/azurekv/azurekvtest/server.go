@@ -1,35 +1,18 @@
 package azurekvtest
 
 import (
-	"bytes"
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"fmt"
-	"io"
-	"log"
-	"math/big"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/mlsecrets/secretstore/backends/azurekv"
+	"github.com/mlsecrets/secretstore/backends/azurekv/internal/loopback"
 )
 
 // Server is a [Vault] that listens on the loopback interface.
 type Server struct {
 	*Vault
-	server   *http.Server
-	listener net.Listener
-	served   chan struct{}
-	cert     []byte // PEM
-	client   *http.Client
+	server *loopback.Server
 }
 
 // NewServer starts a server, or panics if there is no loopback interface to listen
@@ -43,50 +26,19 @@ func (v *Vault) Serve() *Server { return v.ServeHandler(v) }
 // ServeHandler is Serve with another handler, such as one that passes most of its
 // requests on to the vault.
 func (v *Vault) ServeHandler(h http.Handler) *Server {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(fmt.Sprintf("azurekvtest: %v", err))
-	}
-	cert, text := newCertificate(v.opts.Host)
-	s := &Server{
-		Vault: v, listener: listener, cert: text, served: make(chan struct{}),
-		server: &http.Server{
-			Handler:   h,
-			TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
-			ErrorLog:  log.New(io.Discard, "", 0), // faults break connections
-		},
-	}
-	s.client = s.newClient()
-	go func() {
-		defer close(s.served)
-		s.server.ServeTLS(listener, "", "")
-	}()
-	return s
+	return &Server{Vault: v, server: loopback.Serve(v.opts.Host, h)}
 }
 
-// newClient returns a client that trusts the server alone, and connects to it
-// whatever the host.
-func (s *Server) newClient() *http.Client {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.cert)
-	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 128,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, s.listener.Addr().String())
-		},
-	}}
-}
-
-// Client returns the client for the server. Close shuts its connections.
-func (s *Server) Client() *http.Client { return s.client }
+// Client returns a client that trusts the server alone, and connects to it whatever
+// the host. Close shuts its connections.
+func (s *Server) Client() *http.Client { return s.server.Client() }
 
 // Addr returns the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr { return s.server.Addr() }
 
-// CertificatePEM returns the server's certificate, which is its own authority.
-func (s *Server) CertificatePEM() []byte { return bytes.Clone(s.cert) }
+// CertificatePEM returns the server's certificate, which is its own authority and
+// holds for 127.0.0.1 and localhost as well.
+func (s *Server) CertificatePEM() []byte { return s.server.CertificatePEM() }
 
 // Config returns the configuration with which azurekv.Open opens the vault, as an
 // identity that the vault knows.
@@ -94,40 +46,10 @@ func (s *Server) Config() azurekv.Config {
 	return azurekv.Config{
 		VaultURL:      s.URL(),
 		Credential:    s.Credential(),
-		ClientOptions: azcore.ClientOptions{Transport: s.client},
+		ClientOptions: azcore.ClientOptions{Transport: s.Client()},
 	}
 }
 
 // Close stops the server, breaks its connections off and waits until nothing is
 // left of it. The vault stays as it is.
-func (s *Server) Close() {
-	s.client.CloseIdleConnections()
-	s.server.Close()
-	<-s.served
-}
-
-// newCertificate returns a certificate for the host that has signed itself.
-func newCertificate(host string) (tls.Certificate, []byte) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err) // P-256 exists
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: host},
-		DNSNames:              []string{host, "localhost"},
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:             time.Unix(0, 0),
-		NotAfter:              time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err) // the template is a constant
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, text
-}
+func (s *Server) Close() { s.server.Close() }

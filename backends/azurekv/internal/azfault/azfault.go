@@ -119,3 +119,16 @@ func Transport(err error) (out *secretstore.Error, final bool) {
 	}
 	return unavailable("the connection broke before the answer was complete"), false
 }
+
+// Credential returns the error of a credential without its text, which may hold the
+// answer of the login service. what is what the token was for.
+func Credential(err error, what string) error {
+	if below, ok := errors.AsType[*secretstore.Error](err); ok {
+		return below
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: "the credential gave no token in time"}
+	}
+	return &secretstore.Error{Kind: secretstore.ErrDenied,
+		Detail: "the credential gave no token for " + what + "; log in with az login, or check the identity that this process is given"}
+}

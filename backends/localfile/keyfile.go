@@ -1,0 +1,107 @@
+package localfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/mlsecrets/secretstore"
+)
+
+// A key file is one line: this prefix and 32 random bytes in unpadded base64url.
+const keyFilePrefix = "secretstore-key-1:"
+
+// NewKeyFile makes a key file with a new random key, mode 0600, and its folder if
+// need be. It is [secretstore.ErrConflict] if there is a key file already; an
+// empty file, which a process that died may have left, is none.
+func NewKeyFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return opError("make key file", ioError("make the key file's folder", err))
+	}
+	return opError("make key file", newKeyFile(path))
+}
+
+func newKeyFile(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return badConfig("%s is not a regular file", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return ioError("make the key file", err)
+	}
+	defer f.Close()
+	// The lock makes one process the maker; the others wait until the key is there.
+	if err := lockFile(context.Background(), f, defaultLockTimeout); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return ioError("stat the key file", err)
+	}
+	if info.Size() > 0 {
+		return &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "the key file " + path + " exists already"}
+	}
+	text := keyFilePrefix + base64.RawURLEncoding.EncodeToString(randomBytes(keySize)) + "\n"
+	_, err = f.WriteString(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return ioError("write the key file", err)
+	}
+	return nil
+}
+
+func readKeyFile(path string) (credential, error) {
+	text, err := readPrivateFile(path, "key file", 256)
+	if err != nil {
+		return credential{}, err
+	}
+	encoded, ok := bytes.CutPrefix(trimLineEnd(text), []byte(keyFilePrefix))
+	key, err := base64.RawURLEncoding.DecodeString(string(encoded))
+	if !ok || err != nil || len(key) != keySize {
+		return credential{}, badConfig("%s is not a key file of secretstore", path)
+	}
+	return credential{kind: slotKeyFile, secret: key, from: "the key file " + path}, nil
+}
+
+// readPrivateFile reads a file that others must not be able to read.
+func readPrivateFile(path, what string, most int64) ([]byte, error) {
+	f, err := openRegular(path, os.O_RDONLY)
+	if errors.Is(err, errNoFile) {
+		return nil, badConfig("the %s %s does not exist", what, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, ioError("stat the "+what, err)
+	}
+	// Windows has no such modes; there the folder's rights decide.
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, badConfig("others can read the %s %s (mode %04o); run: chmod 600 %s", what, path, mode, path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, ioError("read the "+what, err)
+	}
+	if int64(len(b)) > most {
+		return nil, badConfig("the %s %s is longer than %d bytes", what, path, most)
+	}
+	return b, nil
+}
+
+func trimLineEnd(b []byte) []byte {
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	return bytes.TrimSuffix(b, []byte("\r"))
+}

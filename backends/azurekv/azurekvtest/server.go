@@ -26,7 +26,7 @@ func (v *Vault) Serve() *Server { return v.ServeHandler(v) }
 // ServeHandler is Serve with another handler, such as one that passes most of its
 // requests on to the vault.
 func (v *Vault) ServeHandler(h http.Handler) *Server {
-	return &Server{Vault: v, server: loopback.Serve(v.opts.Host, h)}
+	return &Server{Vault: v, server: loopback.Serve(h, v.opts.Host)}
 }
 
 // Client returns a client that trusts the server alone, and connects to it whatever

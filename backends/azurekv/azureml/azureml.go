@@ -90,12 +90,22 @@ type Finder struct {
 // keeps no connection open.
 func NewFinder(cred azcore.TokenCredential, options azcore.ClientOptions) *Finder {
 	options.Logging.IncludeBody = false
+	options.Retry.ShouldRetry = worthARetry
 	return &Finder{
 		cred:    credential{cred},
 		options: arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true},
 		turn:    make(chan struct{}, 1),
 		found:   make(map[Workspace]string),
 	}
+}
+
+func worthARetry(resp *http.Response, err error) bool {
+	if err != nil {
+		_, final := azfault.Transport(err)
+		return !final
+	}
+	return runtime.HasStatusCode(resp, http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout)
 }
 
 // credential keeps the texts of another one's errors to itself.

@@ -29,14 +29,14 @@ type Server struct {
 	client   *http.Client
 }
 
-// Serve starts a server of that host name. It panics if there is no loopback
+// Serve starts a server of these host names. It panics if there is no loopback
 // interface to listen on, as net/http/httptest does.
-func Serve(host string, h http.Handler) *Server {
+func Serve(h http.Handler, hosts ...string) *Server {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic("loopback: " + err.Error())
 	}
-	cert, text := newCertificate(host)
+	cert, text := newCertificate(hosts)
 	s := &Server{
 		listener: listener, cert: text, served: make(chan struct{}),
 		server: &http.Server{
@@ -86,16 +86,16 @@ func (s *Server) Close() {
 	<-s.served
 }
 
-// newCertificate returns a certificate for the host that has signed itself.
-func newCertificate(host string) (tls.Certificate, []byte) {
+// newCertificate returns a certificate for the hosts that has signed itself.
+func newCertificate(hosts []string) (tls.Certificate, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err) // P-256 exists
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: host},
-		DNSNames:              []string{host, "localhost"},
+		Subject:               pkix.Name{CommonName: hosts[0]},
+		DNSNames:              append(hosts, "localhost"),
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore:             time.Unix(0, 0),
 		NotAfter:              time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),

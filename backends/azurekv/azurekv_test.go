@@ -144,13 +144,13 @@ func TestListPages(t *testing.T) {
 // challenge would fail, which comes up when a token expires within a listing.
 func TestTokenExpiresWithinListing(t *testing.T) {
 	t.Parallel()
-	server, store := serve(t, azurekvtest.Options{})
+	server, _ := serve(t, azurekvtest.Options{})
 	fill(server.Vault, names(60))
 	expiring := &everyRequest{do: server.ExpireTokens}
 	expiring.Handler = server.Vault
 	second := server.ServeHandler(expiring)
 	t.Cleanup(second.Close)
-	store = open(t, second.Config())
+	store := open(t, second.Config())
 	got, err := store.List(t.Context())
 	if err != nil || len(got) != 60 {
 		t.Errorf("List has %d of 60, %v", len(got), err)

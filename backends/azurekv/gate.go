@@ -1,14 +1,17 @@
 package azurekv
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/azurekv/internal/azfault"
 )
@@ -49,6 +52,13 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 		limiter = g.reads
 	}
 	ctx := req.Raw().Context()
+	var body []byte
+	if req.Body() != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body()); err != nil {
+			return nil, err // it is in memory
+		}
+	}
 	start, delay := time.Now(), firstDelay
 	for try := 1; ; {
 		p, err := limiter.acquire(ctx)
@@ -57,7 +67,7 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		resp, err := g.send(ctx, req)
+		resp, err := g.send(ctx, req, body)
 		refusal, _ := errors.AsType[*azfault.Refusal](err)
 		switch {
 		case err == nil:
@@ -100,17 +110,25 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 }
 
 // send sends the request once.
-func (g *gate) send(ctx context.Context, req *policy.Request) (*http.Response, error) {
+func (g *gate) send(ctx context.Context, req *policy.Request, body []byte) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel() // the client has read the body by then
 	if err := g.tokens.ensure(ctx); err != nil {
 		return nil, err
 	}
+	req = req.Clone(ctx)
+	if body != nil {
+		// A reader of its own: the transport may still read that of a try before,
+		// which was answered early.
+		if err := req.SetBody(streaming.NopCloser(bytes.NewReader(body)), req.Raw().Header.Get("Content-Type")); err != nil {
+			return nil, err
+		}
+	}
 	lead, err := g.warm.join(ctx)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := req.Clone(ctx).Next()
+	resp, err := req.Next()
 	if lead {
 		// A server that challenges nobody is as good as one whose challenge is known.
 		open := err == nil && resp.StatusCode < 500 && resp.StatusCode != http.StatusUnauthorized
@@ -122,11 +140,11 @@ func (g *gate) send(ctx context.Context, req *policy.Request) (*http.Response, e
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return resp, nil
 	}
-	body, err := runtime.Payload(resp)
+	said, err := runtime.Payload(resp)
 	if err != nil {
 		return nil, err
 	}
-	return nil, azfault.NewRefusal(resp, body, time.Now())
+	return nil, azfault.NewRefusal(resp, said, time.Now())
 }
 
 // requestError returns the error of a request without an answer. final reports

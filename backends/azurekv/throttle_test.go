@@ -185,3 +185,30 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		})
 	}
 }
+
+func TestWidth(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		vault, store := bubble(t, azurekvtest.Options{Latency: 50 * time.Millisecond})
+		fill(vault, names(2000))
+		read := func(n int) (most int) {
+			vault.ResetRequests()
+			if _, err := store.GetBatch(t.Context(), names(n)); err != nil {
+				t.Fatal(err)
+			}
+			return vault.MaxInFlight()
+		}
+		if most := read(100); most != 32 {
+			t.Errorf("%d reads were under way at once at the start, want 32", most)
+		}
+		vault.Inject(azurekvtest.Fault{Kind: azurekvtest.Throttle, Times: 1})
+		read(1)
+		if most := read(40); most < 16 || most > 20 {
+			t.Errorf("%d reads were under way at once after one was throttled, want half of 32 and a little", most)
+		}
+		read(2000)
+		if most := read(100); most != 32 {
+			t.Errorf("%d reads were under way at once long after, want 32 again", most)
+		}
+	})
+}

@@ -218,8 +218,10 @@ func TestManagedIdentityOnAzureMLCompute(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		// Of a short life, since MSAL keeps what has more than five minutes for the
+		// whole process, so also for the test's next run.
 		json.NewEncoder(w).Encode(map[string]string{
-			"access_token": token.Token, "expires_on": fmt.Sprint(time.Now().Add(time.Hour).Unix()),
+			"access_token": token.Token, "expires_on": fmt.Sprint(time.Now().Add(time.Minute).Unix()),
 			"resource": query.Get("resource"), "token_type": "Bearer",
 		})
 	}))

@@ -45,17 +45,20 @@ func (s *store) GetBatch(ctx context.Context, names []string) (map[string]Value,
 
 	values, causes := s.getAll(ctx, wanted)
 	for _, name := range asked {
+		if failed[name] != nil {
+			continue
+		}
 		c := canonical[name]
-		if v, ok := values[c]; ok && failed[name] == nil {
-			out[name] = v
-		} else if failed[name] == nil {
-			failed[name] = s.wrap(ctx, opGetBatch, name, causes[c])
+		if cause := causes[c]; cause != nil {
+			failed[name] = s.wrap(ctx, opGetBatch, name, cause)
+		} else {
+			out[name] = values[c]
 		}
 	}
 	return out, s.batchError(opGetBatch, asked, failed)
 }
 
-// getAll reads distinct canonical names. Each is in exactly one of the maps.
+// getAll reads distinct canonical names. Each that has no cause has a value.
 func (s *store) getAll(ctx context.Context, names []string) (map[string]Value, map[string]error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -79,17 +82,17 @@ func (s *store) getAll(ctx context.Context, names []string) (map[string]Value, m
 	}
 	got, err := s.batchGetter.GetBatch(ctx, slices.Clone(names))
 	causes := make(map[string]error)
-	named := causesOf(err)
+	named := entries(err)
 	for _, name := range names {
-		if _, ok := got[name]; ok {
-			continue
-		}
+		_, ok := got[name]
 		switch cause := named[name]; {
 		case cause != nil:
 			causes[name] = cause
-		case err != nil:
+		case ok:
+		case err != nil && named == nil:
 			causes[name] = err
 		default:
+			// The cause of another name says nothing of this one.
 			causes[name] = &Error{Kind: ErrUnavailable, Detail: "the backend left the name out of its answer"}
 		}
 	}
@@ -104,39 +107,37 @@ func (s *store) SetBatch(ctx context.Context, values map[string]Value) error {
 	if len(values) == 0 {
 		return nil
 	}
-	entries, spelling, err := s.checkAll(values)
-	if err != nil {
-		return err
+	entries, refused := s.checkAll(values)
+	if refused != nil {
+		return refused
 	}
 	if err := ctx.Err(); err != nil {
 		return s.wrap(ctx, opSetBatch, "", err)
 	}
-	var causes map[string]error
 	if s.batchSetter != nil {
 		err := s.batchSetter.SetBatch(ctx, entries)
 		if err == nil {
 			return nil
 		}
-		if causes = causesOf(err); causes == nil {
-			return s.wrap(ctx, opSetBatch, "", err)
-		}
-	} else {
-		names := slices.Sorted(maps.Keys(entries))
-		causes = fanOut(ctx, s.sets, names, func(i int) error {
-			return s.driver.Set(ctx, names[i], entries[names[i]])
-		})
+		asked, spelling := spellings(values)
+		return s.whole(ctx, opSetBatch, asked, spelling, err)
 	}
+	names := slices.Sorted(maps.Keys(entries))
+	causes := fanOut(ctx, s.sets, names, func(i int) error {
+		return s.driver.Set(ctx, names[i], entries[names[i]])
+	})
 	if len(causes) == 0 {
 		return nil
 	}
-	return s.perName(ctx, opSetBatch, slices.Sorted(maps.Keys(entries)), spelling, causes)
+	asked, spelling := spellings(values)
+	return s.perName(ctx, opSetBatch, asked, spelling, causes)
 }
 
 // checkAll returns the entries of a batch under their canonical names, in a map of
-// their own, and the caller's spelling of those that are spelled otherwise.
-func (s *store) checkAll(values map[string]Value) (entries map[string]Value, spelling map[string]string, _ error) {
+// their own, or the error that refuses it.
+func (s *store) checkAll(values map[string]Value) (map[string]Value, *Error) {
 	// Most batches are in order, and then a copy will do.
-	entries = maps.Clone(values)
+	entries := maps.Clone(values)
 	plain := true
 	for name, value := range entries {
 		c, err := CanonicalName(name)
@@ -146,24 +147,38 @@ func (s *store) checkAll(values map[string]Value) (entries map[string]Value, spe
 		}
 	}
 	if plain {
-		return entries, nil, nil
+		return entries, nil
 	}
-	values, entries, spelling = entries, make(map[string]Value, len(entries)), make(map[string]string)
+	spelling := make(map[string]string, len(values))
+	entries = make(map[string]Value, len(values))
 	for _, name := range slices.Sorted(maps.Keys(values)) { // sorted, so that errors don't vary
 		c, err := CanonicalName(name)
 		if err != nil {
-			return nil, nil, s.refuse(opSetBatch, name, err)
+			return nil, s.refuse(opSetBatch, name, err)
 		}
 		if other, ok := spelling[c]; ok {
-			return nil, nil, s.refuse(opSetBatch, name, invalidName(name,
+			return nil, s.refuse(opSetBatch, name, invalidName(name,
 				fmt.Sprintf("it is the same name as %q; case does not distinguish", other)))
 		}
 		if err := checkSize(name, values[name]); err != nil {
-			return nil, nil, s.refuse(opSetBatch, name, err)
+			return nil, s.refuse(opSetBatch, name, err)
 		}
 		spelling[c], entries[c] = name, values[name]
 	}
-	return entries, spelling, nil
+	return entries, nil
+}
+
+// spellings returns the names of a batch that was found good, sorted, and each by
+// its canonical form.
+func spellings(values map[string]Value) (asked []string, spelling map[string]string) {
+	asked = slices.Sorted(maps.Keys(values))
+	spelling = make(map[string]string, len(asked))
+	for _, name := range asked {
+		if c, err := CanonicalName(name); err == nil {
+			spelling[c] = name
+		}
+	}
+	return asked, spelling
 }
 
 // deletingStore is a store whose driver can delete.
@@ -192,25 +207,17 @@ func (s deletingStore) Delete(ctx context.Context, names ...string) error {
 	if err := ctx.Err(); err != nil {
 		return s.wrap(ctx, opDelete, "", err)
 	}
-	if len(wanted) == 1 {
+	switch {
+	case len(wanted) == 1:
 		if err := s.deleter.Delete(ctx, wanted[0]); err != nil {
 			return s.wrap(ctx, opDelete, asked[0], err)
 		}
 		return nil
+	case s.batchDeleter != nil:
+		return s.whole(ctx, opDelete, asked, spelling, s.batchDeleter.DeleteBatch(ctx, slices.Clone(wanted)))
 	}
-	var causes map[string]error
-	if s.batchDeleter != nil {
-		err := s.batchDeleter.DeleteBatch(ctx, slices.Clone(wanted))
-		if err == nil {
-			return nil
-		}
-		if causes = causesOf(err); causes == nil {
-			return s.wrap(ctx, opDelete, "", err)
-		}
-	} else {
-		causes = fanOut(ctx, s.sets, wanted, func(i int) error { return s.deleter.Delete(ctx, wanted[i]) })
-	}
-	return s.perName(ctx, opDelete, wanted, spelling, causes)
+	causes := fanOut(ctx, s.sets, wanted, func(i int) error { return s.deleter.Delete(ctx, wanted[i]) })
+	return s.perName(ctx, opDelete, asked, spelling, causes)
 }
 
 // refuse is the error of a batch with a bad entry, before any I/O.
@@ -224,18 +231,39 @@ func (s *store) refuse(op, name string, err error) *Error {
 	return out
 }
 
-// perName turns causes by canonical name into a *BatchError with the caller's
-// spelling of the names, or nil if there are none.
-func (s *store) perName(ctx context.Context, op string, names []string, spelling map[string]string, causes map[string]error) error {
-	asked := make([]string, len(names))
-	failed := make(map[string]*Error, len(causes))
-	for i, c := range names {
-		name, ok := spelling[c]
-		if !ok {
-			name = c
+// whole turns the error of a driver's own batch into the store's: a *BatchError
+// by the caller's spellings, or one *Error that stands for the whole.
+func (s *store) whole(ctx context.Context, op string, asked []string, spelling map[string]string, err error) error {
+	if err == nil {
+		return nil
+	}
+	named := entries(err)
+	if named == nil {
+		return s.wrap(ctx, op, "", err)
+	}
+	// An error that names no entry of the batch, or another than its entries,
+	// doesn't tell which were done, so none but the named is known to be.
+	unclear := len(named) == 0
+	for c := range named {
+		_, ok := spelling[c]
+		unclear = unclear || !ok
+	}
+	if unclear {
+		for c := range spelling {
+			if named[c] == nil {
+				named[c] = &Error{Kind: ErrUnavailable, Detail: "the backend's error doesn't say which names failed"}
+			}
 		}
-		asked[i] = name
-		if cause := causes[c]; cause != nil {
+	}
+	return s.perName(ctx, op, asked, spelling, named)
+}
+
+// perName turns causes by canonical name into a *BatchError, or nil if there are
+// none.
+func (s *store) perName(ctx context.Context, op string, asked []string, spelling map[string]string, causes map[string]error) error {
+	failed := make(map[string]*Error, len(causes))
+	for c, cause := range causes {
+		if name, ok := spelling[c]; ok {
 			failed[name] = s.wrap(ctx, op, name, cause)
 		}
 	}
@@ -257,15 +285,23 @@ func (s *store) batchError(op string, asked []string, failed map[string]*Error) 
 	return b
 }
 
-// causesOf returns the causes in a *BatchError by name, or nil if err is none.
-func causesOf(err error) map[string]error {
+// entries returns the causes in a *BatchError by name, or nil if err is none. A
+// nil entry stands under "", which is no name.
+func entries(err error) map[string]error {
 	b, ok := errors.AsType[*BatchError](err)
 	if !ok {
 		return nil
 	}
-	causes := make(map[string]error, len(b.Errs))
+	causes := make(map[string]error)
+	if b == nil {
+		return causes
+	}
 	for _, e := range b.Errs {
-		causes[e.Name] = e
+		if e == nil {
+			causes[""] = ErrUnavailable
+		} else {
+			causes[e.Name] = e
+		}
 	}
 	return causes
 }

@@ -18,7 +18,9 @@ import "context"
 // An error should be an [*Error] with Kind, and where there is one Detail, Status
 // and RequestID; New adds Op, Backend and Name. It must not carry a value, a key,
 // a token, a URL with credentials, or text of the service or its SDK. Of any
-// error that is not an *Error, New keeps the kind alone.
+// error that is not an *Error, New keeps the kind alone. A time limit of the
+// driver's own is ErrUnavailable: the kinds [context.Canceled] and
+// [context.DeadlineExceeded] are for the end of the caller's context.
 //
 // The optional interfaces are [BatchGetter], [BatchSetter], [DriverDeleter],
 // [BatchDeleter], [Fanout] and [io.Closer].
@@ -45,8 +47,8 @@ type Driver interface {
 type BatchGetter interface {
 	// GetBatch must return every value that it could read, keyed by the name as
 	// given. For each other name the error must be a *BatchError that has an
-	// entry of that Name, or an error that stands for all the names that have
-	// no value.
+	// entry of that Name, or another error, which stands for all the names
+	// that have no value. A name with both a value and an entry failed.
 	GetBatch(ctx context.Context, names []string) (map[string]Value, error)
 }
 
@@ -55,7 +57,8 @@ type BatchGetter interface {
 type BatchSetter interface {
 	// SetBatch must write all entries. An error that is not a *BatchError must
 	// mean that nothing was written; a *BatchError must name every entry that
-	// is not known to be written.
+	// is not known to be written, as given. Of one that names something else,
+	// or nothing, New takes no entry to be written.
 	SetBatch(ctx context.Context, values map[string]Value) error
 }
 

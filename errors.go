@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// The kinds of error. Every error of a store is of exactly one of them, by
+// The kinds of error. Every [*Error] of a store is of exactly one of them, by
 // [errors.Is], or of [errors.ErrUnsupported], [context.Canceled] or
-// [context.DeadlineExceeded].
+// [context.DeadlineExceeded]. One whose waiting the context cut short is the
+// context's error as well. A [*BatchError] is of the kind of each of its entries.
 var (
 	// ErrNotFound says that the backend has no such secret.
 	ErrNotFound = errors.New("not found")
@@ -60,6 +63,60 @@ func kindOf(err error) error {
 	return nil
 }
 
+// classify makes a new *Error, of one kind of the closed set, out of whatever a
+// driver or an opener returned.
+func classify(ctx context.Context, err error) *Error {
+	out := &Error{Kind: err}
+	if below, ok := errors.AsType[*Error](err); ok && below != nil {
+		*out = *below
+	}
+	end := ended(ctx)
+	if !slices.Contains(kinds[:], out.Kind) {
+		kind := kindOf(out.Kind)
+		if kind == nil {
+			// The text is dropped: it may carry anything. The type helps the
+			// author of the driver.
+			kind = ErrUnavailable
+			if out.Detail == "" && end == nil {
+				out.Detail = fmt.Sprintf("the backend returned an error of no known kind (%T)", err)
+			}
+		}
+		out.Kind = kind
+	}
+	out.Context = nil
+	switch out.Kind {
+	case ErrUnavailable:
+		if end != nil {
+			// The call broke because it was given up.
+			out.Kind = end
+		}
+	case context.Canceled, context.DeadlineExceeded:
+		// Only the end of the caller's own context counts as one.
+		out.Kind = end
+		if end == nil {
+			out.Kind = ErrUnavailable
+			if out.Detail == "" {
+				out.Detail = "the backend gave up before the context ended"
+			}
+		}
+	case ErrThrottled, ErrLocked, ErrConflict:
+		out.Context = end
+	}
+	return out
+}
+
+// ended returns the context's error. At the deadline a socket's timer may fire
+// before the context's own, so the clock counts as well.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
 // Error is the error of one operation on one secret or on the store.
 //
 // Its text holds what we wrote ourselves, never the text of a service or of an
@@ -74,7 +131,8 @@ type Error struct {
 	// Detail says more, in our words, or is empty.
 	Detail string
 	// Context is the error of the context if its end cut short the waiting that
-	// Kind describes (for a lock, for a service that throttles), else nil.
+	// Kind describes (for a lock, for a service that throttles), else nil. New
+	// sets it; what a driver puts there is dropped.
 	Context error
 
 	Status    int    // the HTTP status, or 0
@@ -136,6 +194,9 @@ func (e *Error) describe(b *strings.Builder, sep bool) {
 
 // Unwrap returns the kind, and the context's error if there is one.
 func (e *Error) Unwrap() []error {
+	if e == nil {
+		return nil // a driver's nil *Error in an error, which New reports
+	}
 	errs := make([]error, 0, 2)
 	if e.Kind != nil {
 		errs = append(errs, e.Kind)
@@ -189,6 +250,9 @@ func (e *BatchError) Error() string {
 
 // Unwrap returns the entries' errors.
 func (e *BatchError) Unwrap() []error {
+	if e == nil {
+		return nil // as in Error
+	}
 	errs := make([]error, len(e.Errs))
 	for i, err := range e.Errs {
 		errs[i] = err

@@ -27,9 +27,10 @@ func CanonicalName(name string) (string, error) {
 		case 'A' <= c && c <= 'Z':
 			upper = true
 		default:
-			what := fmt.Sprintf("byte 0x%02x", c)
-			if r, size := utf8.DecodeRuneInString(name[i:]); r != utf8.RuneError || size > 1 {
-				what = fmt.Sprintf("character %q", r)
+			r, size := utf8.DecodeRuneInString(name[i:])
+			what := fmt.Sprintf("character %q", r)
+			if r == utf8.RuneError && size == 1 {
+				what = fmt.Sprintf("byte 0x%02x", c) // it starts no character
 			}
 			return "", invalidName(name, fmt.Sprintf("%s at position %d; %s", what, i+1, nameRule))
 		}

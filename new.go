@@ -2,8 +2,6 @@ package secretstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -168,32 +166,5 @@ func (s *store) stamp(err *Error, op, name string) *Error {
 
 // wrap makes the one *Error of an operation out of whatever came from below.
 func (s *store) wrap(ctx context.Context, op, name string, err error) *Error {
-	out := &Error{}
-	if below, ok := errors.AsType[*Error](err); ok {
-		*out = *below
-	} else {
-		out.Kind = err
-	}
-	if !slices.Contains(kinds[:], out.Kind) {
-		kind := kindOf(out.Kind)
-		if kind == nil {
-			// The text is dropped: it may carry anything. The type helps the
-			// author of the driver.
-			kind = ErrUnavailable
-			if out.Detail == "" {
-				out.Detail = fmt.Sprintf("the backend returned an error of no known kind (%T)", err)
-			}
-		}
-		out.Kind = kind
-	}
-	if cerr := ctx.Err(); cerr != nil {
-		switch out.Kind {
-		case ErrUnavailable:
-			// The call broke because it was given up.
-			out.Kind, out.Context = cerr, nil
-		case ErrThrottled, ErrLocked, ErrConflict:
-			out.Context = cerr
-		}
-	}
-	return s.stamp(out, op, name)
+	return s.stamp(classify(ctx, err), op, name)
 }

@@ -2,7 +2,6 @@ package secretstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -25,36 +24,31 @@ type Openers map[string]Opener
 func (o Openers) Open(ctx context.Context, rawURL string) (StoreCloser, error) {
 	u, err := ParseURL(rawURL)
 	if err != nil {
-		return nil, openError("", err)
+		return nil, openError(ctx, "", err)
 	}
 	open, ok := o[u.Scheme]
 	if !ok {
-		return nil, openError("", &Error{Kind: ErrInvalidConfig,
-			Detail: fmt.Sprintf("no store has the URL scheme %q; this program has %s",
-				u.Scheme, strings.Join(slices.Sorted(maps.Keys(o)), ", "))})
+		linked := "none"
+		if len(o) > 0 {
+			linked = strings.Join(slices.Sorted(maps.Keys(o)), ", ")
+		}
+		return nil, openError(ctx, "", &Error{Kind: ErrInvalidConfig,
+			Detail: fmt.Sprintf("no store has the URL scheme %q; this program has %s", u.Scheme, linked)})
 	}
 	store, err := open(ctx, u)
 	if err != nil {
-		return nil, openError(u.Scheme, err)
+		return nil, openError(ctx, u.Scheme, err)
 	}
 	return store, nil
 }
 
-func openError(scheme string, err error) error {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		kind := kindOf(err)
-		if kind == nil {
-			kind = ErrUnavailable
-		}
-		e = &Error{Kind: kind}
-	}
-	out := *e
-	out.Op = "open"
+func openError(ctx context.Context, scheme string, err error) error {
+	out := classify(ctx, err)
+	out.Op, out.Name = "open", ""
 	if out.Backend == "" {
 		out.Backend = scheme
 	}
-	return &out
+	return out
 }
 
 // ParseURL parses the URL of a store, which names a store and never a
@@ -75,7 +69,8 @@ func ParseURL(rawURL string) (*url.URL, error) {
 	case u.Fragment != "":
 		return bad("the store's URL has a fragment (#…)")
 	case u.Opaque != "":
-		return bad(fmt.Sprintf("the store's URL needs slashes after %s:", u.Scheme))
+		// What stands before the colon may be a user's name or a token.
+		return bad("the store's URL needs slashes after its scheme, as in file:///path/to/store.db or vault://host/mount/prefix")
 	}
 	return u, nil
 }

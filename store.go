@@ -30,9 +30,9 @@
 //
 // # Errors
 //
-// Every error is an [*Error], or a [*BatchError] of them, and is of exactly one
-// kind of a closed set that [errors.Is] tells: [ErrNotFound], [ErrInvalidName]
-// and so on. No error carries a value, a key, a token or the text of a service.
+// Every error is an [*Error], or a [*BatchError] of them. An Error is of one kind
+// of a closed set that [errors.Is] tells: [ErrNotFound], [ErrInvalidName] and so
+// on. No error carries a value, a key, a token or the text of a service.
 //
 // # Backends
 //

@@ -31,8 +31,8 @@ const redacted = "[redacted]"
 // no such guarantee.
 //
 // A Value is immutable and safe for concurrent use. The zero Value is the empty
-// secret. Compare Values with [Value.Equal]; == does not compile, and
-// [reflect.DeepEqual] is false.
+// secret. Compare Values with [Value.Equal]: == does not compile, and
+// [reflect.DeepEqual] is false, but for two zero Values.
 type Value struct {
 	// The bytes stand behind a function because fmt ignores the methods of what
 	// it reaches through unexported fields, and go-spew follows pointers and

@@ -36,7 +36,25 @@ func (d *driver) create(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
 		return ioError("make the store's folder", err)
 	}
-	d.sweep()
+	for {
+		d.sweep()
+		err := d.make(c)
+		if _, serr := os.Lstat(d.path); serr == nil && err != nil {
+			return exists
+		}
+		// Another process may have swept the file away before it was locked, or
+		// after; what it made itself, or nothing, is there then.
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// make makes the store under another name, and publishes it.
+func (d *driver) make(c credential) error {
 	f, err := os.CreateTemp(filepath.Dir(d.path), d.unfinished()) // mode 0600
 	if err != nil {
 		return ioError("make the store's file", err)
@@ -45,13 +63,11 @@ func (d *driver) create(ctx context.Context) error {
 	if err := fill(f, c); err != nil {
 		return err
 	}
-	switch err := publish(f.Name(), d.path); {
-	case errors.Is(err, fs.ErrExist):
-		return exists
-	case err != nil:
+	err = publish(f.Name(), d.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ioError("make the store's file", err)
 	}
-	return nil
+	return err
 }
 
 // unfinished is the pattern of the names of stores that are being made.

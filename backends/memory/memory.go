@@ -13,8 +13,8 @@ import (
 	"github.com/mlsecrets/secretstore"
 )
 
-// New returns an empty store. It is a [secretstore.Deleter], and its SetBatch
-// is atomic.
+// New returns an empty store. It is a [secretstore.Deleter], and its batches
+// are atomic: SetBatch writes all or nothing, and GetBatch reads one state.
 func New() secretstore.StoreCloser {
 	return secretstore.New(&driver{values: make(map[string]secretstore.Value)})
 }
@@ -46,6 +46,25 @@ func (d *driver) Get(_ context.Context, name string) (secretstore.Value, error) 
 		return secretstore.Value{}, &secretstore.Error{Kind: secretstore.ErrNotFound}
 	}
 	return v, nil
+}
+
+// GetBatch reads all names in one state of the store.
+func (d *driver) GetBatch(_ context.Context, names []string) (map[string]secretstore.Value, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	values := make(map[string]secretstore.Value, len(names))
+	var failed secretstore.BatchError
+	for _, name := range names {
+		if v, ok := d.values[name]; ok {
+			values[name] = v
+		} else {
+			failed.Errs = append(failed.Errs, &secretstore.Error{Name: name, Kind: secretstore.ErrNotFound})
+		}
+	}
+	if len(failed.Errs) > 0 {
+		return values, &failed
+	}
+	return values, nil
 }
 
 func (d *driver) Set(_ context.Context, name string, value secretstore.Value) error {

@@ -1,0 +1,299 @@
+package conformance
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/mlsecrets/secretstore"
+)
+
+// register is one secret, for the linearizability checker.
+type registerOp struct {
+	write bool
+	value string // written
+}
+
+var registerModel = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, input, output any) (bool, any) {
+		op := input.(registerOp)
+		if op.write {
+			return true, op.value
+		}
+		return output.(string) == state.(string), state
+	},
+	Equal: func(a, b any) bool { return a == b },
+}
+
+// linearizable checks a history of reads and writes of one name by many callers,
+// each with one of the stores.
+func linearizable(ctx context.Context, e *env, stores []secretstore.Store) error {
+	name := e.name("register")
+	if err := stores[0].Set(ctx, name, text("")); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var history []porcupine.Operation
+	errs := make([]error, 6)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for client := range errs {
+		wg.Go(func() {
+			s := stores[client%len(stores)]
+			random := rand.New(rand.NewPCG(uint64(client), 1))
+			for i := range e.count(120) {
+				op := registerOp{write: random.IntN(3) == 0, value: fmt.Sprintf("%d.%d", client, i)}
+				call := time.Since(start)
+				out, err := apply(ctx, s, name, op)
+				if err != nil {
+					errs[client] = err
+					return
+				}
+				mu.Lock()
+				history = append(history, porcupine.Operation{ClientId: client, Input: op, Call: int64(call), Output: out, Return: int64(time.Since(start))})
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if porcupine.CheckOperationsTimeout(registerModel, history, time.Minute) != porcupine.Ok {
+		return fmt.Errorf("a history of %d operations on one name is not linearizable", len(history))
+	}
+	return nil
+}
+
+func apply(ctx context.Context, s secretstore.Store, name string, op registerOp) (string, error) {
+	if op.write {
+		return "", s.Set(ctx, name, text(op.value))
+	}
+	v, err := s.Get(ctx, name)
+	return string(v.Reveal()), err
+}
+
+// whole returns a value that names its secret and proves that it is whole.
+func whole(name string, n int) secretstore.Value {
+	body := fmt.Sprintf("%s %d %s", name, n, strings.Repeat("x", n%500))
+	return text(fmt.Sprintf("%s %x", body, sha256.Sum256([]byte(body))))
+}
+
+func isWhole(name string, v secretstore.Value) error {
+	s := string(v.Reveal())
+	i := strings.LastIndexByte(s, ' ')
+	if i < 0 || fmt.Sprintf("%x", sha256.Sum256([]byte(s[:i]))) != s[i+1:] {
+		return fmt.Errorf("%q holds a torn value", name)
+	}
+	if !strings.HasPrefix(s, name+" ") {
+		return fmt.Errorf("%q holds the value of another name", name)
+	}
+	return nil
+}
+
+// noTorn checks that no value is torn or crossed while many callers write and read.
+func noTorn(ctx context.Context, e *env, stores []secretstore.Store) error {
+	names := e.names(12)
+	values := map[string]secretstore.Value{}
+	for _, name := range names {
+		values[name] = whole(name, 0)
+	}
+	if err := stores[0].SetBatch(ctx, values); err != nil {
+		return err
+	}
+	errs := make([]error, 6)
+	var wg sync.WaitGroup
+	for client := range errs {
+		wg.Go(func() {
+			s := stores[client%len(stores)]
+			for i := range e.count(120) {
+				if errs[client] = tornRound(ctx, s, names, client, i); errs[client] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func tornRound(ctx context.Context, s secretstore.Store, names []string, client, i int) error {
+	name := names[(client*7+i)%len(names)]
+	switch (client + i) % 4 {
+	case 0:
+		return s.Set(ctx, name, whole(name, client*1000+i))
+	case 1:
+		values := map[string]secretstore.Value{}
+		for _, name := range names[i%6 : i%6+6] {
+			values[name] = whole(name, client*1000+i)
+		}
+		return s.SetBatch(ctx, values)
+	case 2:
+		got, err := s.GetBatch(ctx, names)
+		if err != nil || len(got) != len(names) {
+			return fmt.Errorf("GetBatch: got %d values, %w", len(got), err)
+		}
+		for name, v := range got {
+			if err := isWhole(name, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	v, err := s.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	return isWhole(name, v)
+}
+
+// withSecond returns a store and a second handle on it.
+func (e *env) withSecond(ctx context.Context) ([]secretstore.Store, error) {
+	s, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Set(ctx, e.name("made"), text("v")); err != nil {
+		return nil, err
+	}
+	second, err := e.second(ctx, s)
+	return []secretstore.Store{s, second}, err
+}
+
+// withChild returns a store and one that another process has open.
+func (e *env) withChild(ctx context.Context) ([]secretstore.Store, error) {
+	s, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Set(ctx, e.name("made"), text("v")); err != nil {
+		return nil, err
+	}
+	cmd, err := e.h.Child(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	child, err := startChild(cmd)
+	if err != nil {
+		return nil, err
+	}
+	e.closeLater(child)
+	return []secretstore.Store{s, child}, nil
+}
+
+func (e *env) alone(ctx context.Context) ([]secretstore.Store, error) {
+	s, err := e.open(ctx)
+	return []secretstore.Store{s}, err
+}
+
+// with is the check over the stores that get returns.
+func with(get func(*env, context.Context) ([]secretstore.Store, error),
+	check func(context.Context, *env, []secretstore.Store) error) func(context.Context, *env) error {
+	return func(ctx context.Context, e *env) error {
+		stores, err := get(e, ctx)
+		if err != nil {
+			return err
+		}
+		return check(ctx, e, stores)
+	}
+}
+
+// allOrNothing checks that a reader sees all of a batch or nothing of it.
+func allOrNothing(ctx context.Context, e *env, stores []secretstore.Store) error {
+	writer, reader := stores[0], stores[len(stores)-1]
+	names := e.names(30)
+	if err := writer.SetBatch(ctx, batch(names, "0 ")); err != nil {
+		return err
+	}
+	return while(ctx, func(ctx context.Context) error {
+		for i := 1; ; i++ {
+			if err := writer.SetBatch(ctx, batch(names, fmt.Sprint(i, " "))); err != nil {
+				return err
+			}
+		}
+	}, func() error {
+		for range e.count(200) {
+			got, err := reader.GetBatch(ctx, names)
+			if err != nil {
+				return err
+			}
+			first, _, _ := strings.Cut(string(got[names[0]].Reveal()), " ")
+			if !sameValues(got, batch(names, first+" ")) {
+				return fmt.Errorf("GetBatch returned parts of different batches")
+			}
+		}
+		return nil
+	})
+}
+
+var concurrentRules = []Rule{
+	{ID: "concurrent/linearizable", Sentence: "The history of one name under concurrent calls is linearizable.", check: with((*env).alone, linearizable)},
+	{ID: "concurrent/linearizable-handles", Sentence: "The same, over two handles.", Needs: NeedsSecond, check: with((*env).withSecond, linearizable)},
+	{ID: "concurrent/linearizable-processes", Sentence: "The same, over two processes.", Needs: NeedsChild, check: with((*env).withChild, linearizable)},
+	{ID: "concurrent/whole", Sentence: "No value is torn or crossed under concurrent calls.", check: with((*env).alone, noTorn)},
+	{ID: "concurrent/whole-handles", Sentence: "The same, over two handles.", Needs: NeedsSecond, check: with((*env).withSecond, noTorn)},
+	{ID: "concurrent/whole-processes", Sentence: "The same, over two processes.", Needs: NeedsChild, check: with((*env).withChild, noTorn)},
+	{ID: "concurrent/atomic", Sentence: "No reader sees a part of an atomic SetBatch.", Needs: NeedsAtomic, check: with((*env).alone, allOrNothing)},
+	{ID: "concurrent/atomic-handles", Sentence: "The same, over two handles.", Needs: NeedsAtomic,
+		check: func(ctx context.Context, e *env) error {
+			if e.h.Second == nil {
+				return errLeftOut(NeedsSecond)
+			}
+			return with((*env).withSecond, allOrNothing)(ctx, e)
+		}},
+	{ID: "concurrent/set-batch-delete", Sentence: "All methods are safe for concurrent use.",
+		check: with((*env).alone, func(ctx context.Context, e *env, stores []secretstore.Store) error {
+			s := stores[0]
+			d, _ := s.(secretstore.Deleter)
+			names := e.names(8)
+			errs := make([]error, 6)
+			var wg sync.WaitGroup
+			for client := range errs {
+				wg.Go(func() {
+					for i := range e.count(100) {
+						name := names[(client+i)%len(names)]
+						var err error
+						switch (client + i) % 5 {
+						case 0:
+							err = s.Set(ctx, name, whole(name, i))
+						case 1:
+							if d != nil {
+								err = d.Delete(ctx, name)
+							}
+						case 2:
+							_, err = s.List(ctx)
+						case 3:
+							var got map[string]secretstore.Value
+							got, err = s.GetBatch(ctx, names)
+							if errors.Is(err, secretstore.ErrNotFound) {
+								err = nil
+							}
+							for name, v := range got {
+								err = errors.Join(err, isWhole(name, v))
+							}
+						case 4:
+							var v secretstore.Value
+							if v, err = s.Get(ctx, name); err == nil {
+								err = isWhole(name, v)
+							} else if errors.Is(err, secretstore.ErrNotFound) {
+								err = nil
+							}
+						}
+						if err != nil {
+							errs[client] = err
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			return errors.Join(errs...)
+		})},
+}

@@ -44,8 +44,10 @@
 // Set ClientOptions.Transport to a client that trusts the emulator's certificate,
 // ClientOptions.APIVersion to a version that it knows (Lowkey Vault: 7.6), and
 // DisableChallengeVerification if its URL has a port or its challenge names another
-// resource. HTTPS is required. Emulators differ from the service; package
-// azurekv/azurekvtest is held to recorded exchanges.
+// resource. HTTPS is required. Emulators differ from the service, and what they say in
+// a way of their own is ErrUnavailable here: an absent secret is one of which the
+// answer says SecretNotFound. Package azurekv/azurekvtest is held to recorded
+// exchanges.
 package azurekv
 
 import (

@@ -99,7 +99,7 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 		} else if refusal.RetryAfter > 0 {
 			wait = refusal.RetryAfter
 		}
-		if try++; try > maxTries || time.Since(start)+wait > patience {
+		if try++; try > maxTries || time.Since(start)+wait > patience || over(ctx, wait) {
 			return nil, err
 		}
 		delay *= 3
@@ -171,6 +171,13 @@ func throttled(r *azfault.Refusal, cause error) *secretstore.Error {
 		"by this program or others; allow more time, or read once and keep")
 	err.Context = cause
 	return err
+}
+
+// over reports whether the context ends before the wait does. What is known now is
+// then more than a wait would bring.
+func over(ctx context.Context, wait time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < wait
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

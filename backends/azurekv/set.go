@@ -18,9 +18,9 @@ const (
 )
 
 // How often a name in between two states is asked after. The service takes about
-// 10 s.
+// 10 s, emulators no time.
 const (
-	firstPoll = 250 * time.Millisecond
+	firstPoll = 50 * time.Millisecond
 	lastPoll  = 2 * time.Second
 )
 
@@ -41,6 +41,7 @@ func (d *driver) Set(ctx context.Context, name string, value secretstore.Value) 
 			if err := d.recover(ctx, name); err != nil {
 				return err
 			}
+			wait = firstPoll
 		default:
 			return refused(r)
 		}

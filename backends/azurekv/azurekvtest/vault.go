@@ -113,11 +113,16 @@ func (v *Vault) put(name, value, contentType string, managed bool) {
 
 // Disable makes the latest version of the secret refuse to be read. It does
 // nothing if there is no such secret.
-func (v *Vault) Disable(name string) {
+func (v *Vault) Disable(name string) { v.enable(name, false) }
+
+// Enable undoes Disable.
+func (v *Vault) Enable(name string) { v.enable(name, true) }
+
+func (v *Vault) enable(name string, enabled bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s := v.secrets[strings.ToLower(name)]; s != nil {
-		s.latest().enabled = false
+		s.latest().enabled = enabled
 	}
 }
 

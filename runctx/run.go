@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
@@ -20,6 +21,9 @@ const (
 	// EnvVaultPath is the mount and prefix of the secrets in the Vault of VAULT_ADDR.
 	EnvVaultPath = "SECRETSTORE_VAULT_PATH"
 
+	envVaultAddr      = "VAULT_ADDR"
+	envVaultNamespace = "VAULT_NAMESPACE"
+
 	defaultVaultPath = "secret/secretstore"
 )
 
@@ -27,7 +31,9 @@ const (
 // [secretstore.StoreCloser] and a [secretstore.Deleter], and keeps their contracts.
 type Run struct {
 	secretstore.StoreCloser
-	decision Decision
+	decision   Decision
+	url        string   // as it was found
+	completing []string // variables that the URL needs beside it
 }
 
 // Config says how to open a Run. The zero Config opens what [Open] opens.
@@ -54,7 +60,7 @@ func (c Config) Open(ctx context.Context) (*Run, error) {
 	} else if env, err = HostEnv(); err != nil {
 		return nil, err
 	}
-	decision, err := Detect(env)
+	decision, raw, err := detect(env)
 	if err != nil {
 		return nil, err
 	}
@@ -62,28 +68,36 @@ func (c Config) Open(ctx context.Context) (*Run, error) {
 	if openers == nil {
 		openers = Openers()
 	}
-	store, err := openers.Open(ctx, decision.openURL())
+	store, err := openers.Open(ctx, openURL(raw, decision.Submitted))
 	if err != nil {
 		return nil, err
 	}
-	return &Run{StoreCloser: store, decision: decision}, nil
+	return &Run{StoreCloser: store, decision: decision, url: raw, completing: completing(env, raw)}, nil
 }
 
 // openURL returns the URL to open. A submitted run reads what was set before it: a
-// file that isn't there is a mistake, and not an empty store.
-func (d Decision) openURL() string {
-	u, err := url.Parse(d.URL)
-	if err != nil || !d.Submitted || u.Scheme != "file" || u.Query().Has("create") {
-		return d.URL
+// file that isn't there is a mistake, and not an empty store, also where the
+// launcher's own URL would have it made.
+func openURL(raw string, submitted bool) string {
+	u, err := url.Parse(raw)
+	if err != nil || !submitted || u.Scheme != "file" {
+		return raw
 	}
-	q := u.Query()
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil || len(q["create"]) > 1 || q.Get("create") != "" && q.Get("create") != "yes" {
+		return raw // the opener says what is wrong with it
+	}
 	q.Set("create", "no")
 	u.RawQuery = q.Encode()
 	return u.String()
 }
 
 // Decision returns which store was chosen, and why.
-func (r *Run) Decision() Decision { return r.decision }
+func (r *Run) Decision() Decision {
+	d := r.decision
+	d.Signals = slices.Clone(d.Signals)
+	return d
+}
 
 // Delete removes the names; see [secretstore.Deleter]. If the store can't delete,
 // the error is [errors.ErrUnsupported].
@@ -97,8 +111,9 @@ func (r *Run) Delete(ctx context.Context, names ...string) error {
 
 // Environ returns what a launcher adds to the environment of a child process, a job
 // or a pod, as "NAME=value", so that the run that it submits opens the same store:
-// the store's URL, the id of the run, and for a local file the path of its key
-// file. It holds no secret.
+// the store's URL, the id of the run, for a local file the path of its key file, and
+// for Vault the address and namespace where the URL leaves them to VAULT_ADDR and
+// VAULT_NAMESPACE. It holds no secret, and no login: that is the run's own.
 //
 // In a submitted run the id is this run's own; otherwise each call makes a new one.
 // A passphrase that this process has in a variable is a secret and is not among
@@ -109,8 +124,9 @@ func (r *Run) Environ() []string {
 	if id == "" {
 		id = newRunID()
 	}
-	environ := []string{EnvURL + "=" + r.decision.URL, EnvRunID + "=" + id}
-	if u, err := url.Parse(r.decision.URL); err == nil && u.Scheme == "file" {
+	environ := []string{EnvURL + "=" + r.url, EnvRunID + "=" + id}
+	environ = append(environ, r.completing...)
+	if u, err := url.Parse(r.url); err == nil && u.Scheme == "file" {
 		environ = append(environ, localfile.KeyEnviron()...)
 	}
 	return environ

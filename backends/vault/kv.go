@@ -83,7 +83,7 @@ func (d *driver) write(ctx context.Context, method, path string, fields map[stri
 		if method == "PATCH" && !a.says("no handler for route") {
 			return false, nil // its latest version is deleted
 		}
-		return false, a.unavailable("there is no secrets engine at the mount " + d.mount.path)
+		return false, a.unavailable("there is no KV version 2 secrets engine at the mount " + d.mount.path)
 	case a.status == http.StatusOK, a.status == http.StatusNoContent:
 		return false, foreign() // nobody has said that it is written
 	}

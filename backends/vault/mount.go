@@ -35,7 +35,7 @@ func (m *mount) check(ctx context.Context, at string) error {
 		return err
 	}
 	if a.status == http.StatusNotFound || a.status == http.StatusBadRequest {
-		return a.unavailable("there is no secrets engine at the mount " + m.path)
+		return a.unavailable("there is no KV version 2 secrets engine at the mount " + m.path)
 	}
 	var info struct {
 		Type    string            `json:"type"`

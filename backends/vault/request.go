@@ -51,12 +51,13 @@ func (s *session) do(ctx context.Context, r request) (*answer, error) {
 		return nil, err
 	}
 	for range 3 {
+		sent := time.Now()
 		a, err := s.retried(ctx, r)
 		e, ok := errors.AsType[*secretstore.Error](err)
 		if !ok || e.Kind != secretstore.ErrDenied {
 			return a, err
 		}
-		if err := s.refused(ctx, generation, e); err != nil {
+		if err := s.refused(ctx, generation, sent, e); err != nil {
 			return a, err
 		}
 		_, generation = s.current()

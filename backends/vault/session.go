@@ -77,10 +77,10 @@ func (s *session) take(ctx context.Context) error {
 
 func (s *session) give() { <-s.turn }
 
-// refused is called when a request with the token of the generation was refused. It
-// returns nil if there is another token now, and the request is worth another try;
+// refused is called when a request with the token of the generation, which was sent
+// at the time, was refused. It returns nil if there is another token now, and the request is worth another try;
 // else the error that stands for the refusal.
-func (s *session) refused(ctx context.Context, generation int, refusal *secretstore.Error) error {
+func (s *session) refused(ctx context.Context, generation int, sent time.Time, refusal *secretstore.Error) error {
 	if err := s.take(ctx); err != nil {
 		return err
 	}
@@ -90,9 +90,9 @@ func (s *session) refused(ctx context.Context, generation int, refusal *secretst
 		return nil // another caller has got one meanwhile
 	}
 	s.mu.Lock()
-	fresh := time.Since(s.confirmed) < 2*time.Second
+	held := s.confirmed.After(sent)
 	s.mu.Unlock()
-	if fresh {
+	if held {
 		return refusal
 	}
 	// Vault says the same of a token that has run out and of one whose rights don't

@@ -82,7 +82,6 @@ func cleanPath(what, path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.TrimSpace(segment) != segment || badInPath.MatchString(segment) {
 			return "", invalid("the %s is not a path: its parts are not empty, . or .., and are printable ASCII without ? # %% \\ *", what)

@@ -75,7 +75,7 @@ func killAtCalls(t *testing.T, k *kills) {
 	}
 	t.Run("first Set", func(t *testing.T) {
 		t.Parallel()
-		atEachCall(t, k, func() site { return site(t.TempDir()) }, func(d site) any { return operateTask{Site: d, First: true} },
+		atEachCall(t, k, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
 			func(t *testing.T, d site, acked int) error { return firstSurvives(t, d, acked == 1) })
 	})
 }
@@ -129,7 +129,7 @@ func atEachCall(t *testing.T, k *kills, place func() site, task func(site) any, 
 // copySite copies a site.
 func copySite(t *testing.T, from site) site {
 	t.Helper()
-	d := site(t.TempDir())
+	d := emptySite(t)
 	if err := os.CopyFS(string(d), os.DirFS(string(from))); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 // site is the folder of a store under test, with the keys that may open it.
 type site string
 
-func (d site) path() string        { return filepath.Join(string(d), "store", "store.db") }
+func (d site) path() string         { return filepath.Join(string(d), "store", "store.db") }
 func (d site) keyFile(k int) string { return filepath.Join(string(d), "keys", fmt.Sprint("key", k)) }
 
 // config opens the store with a key; with key -1, with the user's own, from the
@@ -32,10 +32,20 @@ func (d site) config(key int) localfile.Config {
 	return c
 }
 
+// emptySite is a folder for a store. Its path has no symbolic links.
+func emptySite(tb testing.TB) site {
+	tb.Helper()
+	dir, err := filepath.EvalSymlinks(tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return site(dir)
+}
+
 // newSite makes the keys, and a store that key 0 opens and that holds the values.
 func newSite(tb testing.TB, values int) (site, state) {
 	tb.Helper()
-	d := site(tb.TempDir())
+	d := emptySite(tb)
 	for k := range modelKeys {
 		if err := localfile.NewKeyFile(d.keyFile(k)); err != nil {
 			tb.Fatal(err)

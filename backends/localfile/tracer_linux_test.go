@@ -67,9 +67,6 @@ var writingCalls = map[uint64]string{
 	unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2", unix.SYS_LINKAT: "linkat",
 }
 
-// sectorSize is what a disk writes whole or not at all.
-const sectorSize = 512
-
 const syscallTrap = syscall.SIGTRAP | 0x80 // of PTRACE_O_TRACESYSGOOD
 
 // run runs the command to its end and returns its status, standard output and
@@ -256,7 +253,7 @@ func (tr *tracer) look(c *systemCall) bool {
 		c.Name = "acknowledge"
 		return true
 	}
-	if !strings.HasPrefix(c.Path, tr.dir+string(filepath.Separator)) {
+	if c.Path != tr.dir && !strings.HasPrefix(c.Path, tr.dir+string(filepath.Separator)) {
 		return false
 	}
 	switch c.Name {

@@ -22,6 +22,8 @@ const (
 // error, and makes it exit with 1.
 var workers = map[string]func(task []byte) error{
 	"operate": operateWorker,
+	"write":   writeWorker,
+	"read":    readWorker,
 }
 
 func TestMain(m *testing.M) {

@@ -24,6 +24,7 @@ var workers = map[string]func(task []byte) error{
 	"operate": operateWorker,
 	"write":   writeWorker,
 	"read":    readWorker,
+	"pace":    paceWorker,
 }
 
 func TestMain(m *testing.M) {

@@ -34,14 +34,6 @@ var crashCases = []struct {
 	{"rotate an empty store", 0, nil, []operation{{Kind: "rotate", Keys: []int{1}}}},
 }
 
-func modelRange(first, end int) []string {
-	var names []string
-	for i := first; i < end; i++ {
-		names = append(names, modelName(i))
-	}
-	return names
-}
-
 // killAtCalls kills a process at every system call with which an operation writes:
 // before the call, and in the middle of it if it is a write of bytes.
 func killAtCalls(t *testing.T, k *kills) {

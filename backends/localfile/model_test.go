@@ -101,6 +101,15 @@ const (
 
 func modelName(i int) string { return fmt.Sprintf("secret-%03d", i) }
 
+// modelRange returns the names from first up to end.
+func modelRange(first, end int) []string {
+	var names []string
+	for i := first; i < end; i++ {
+		names = append(names, modelName(i))
+	}
+	return names
+}
+
 // nextBatch draws a SetBatch of 50.
 func nextBatch(r *rand.Rand, serial uint64) operation {
 	op := operation{Kind: "batch", Serial: serial}

@@ -11,15 +11,15 @@ import (
 )
 
 // Tests that need processes of their own run this test binary again: the variable
-// envWorker names a function of workers, which runs in place of the tests, and
+// envWorker names a worker, which runs in place of the tests, and
 // envTask holds what it is told, as JSON.
 const (
 	envWorker = "SECRETSTORE_TEST_WORKER"
 	envTask   = "SECRETSTORE_TEST_TASK"
 )
 
-// workers are what a process can be told to do. The error ends up in its standard
-// error, and makes it exit with 1.
+// workers are what a process can be told to do, with its task in JSON. The error
+// ends up in its standard error, and makes it exit with 1.
 var workers = map[string]func(task []byte) error{
 	"operate": operateWorker,
 	"write":   writeWorker,
@@ -27,9 +27,17 @@ var workers = map[string]func(task []byte) error{
 	"pace":    paceWorker,
 }
 
+// worker returns the worker of the name, also of those that this system alone has.
+func worker(name string) func(task []byte) error {
+	if w := workers[name]; w != nil {
+		return w
+	}
+	return systemWorkers[name]
+}
+
 func TestMain(m *testing.M) {
 	if name := os.Getenv(envWorker); name != "" {
-		if err := workers[name]([]byte(os.Getenv(envTask))); err != nil {
+		if err := worker(name)([]byte(os.Getenv(envTask))); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -42,7 +50,7 @@ func TestMain(m *testing.M) {
 // environment it gets what a Go program needs, and a home of its own.
 func workerCommand(tb testing.TB, name, home string, task any) *exec.Cmd {
 	tb.Helper()
-	if workers[name] == nil {
+	if worker(name) == nil {
 		tb.Fatalf("no worker %q", name)
 	}
 	text, err := json.Marshal(task)

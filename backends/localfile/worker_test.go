@@ -22,6 +22,7 @@ const (
 // ends up in its standard error, and makes it exit with 1.
 var workers = map[string]func(task []byte) error{
 	"operate": operateWorker,
+	"fail":    failWorker,
 	"write":   writeWorker,
 	"read":    readWorker,
 	"pace":    paceWorker,

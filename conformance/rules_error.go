@@ -212,32 +212,4 @@ var errorRules = []Rule{
 			}
 			return nil
 		}},
-	{ID: "error/value-redacted", Sentence: "A value that a store returns can't be printed.",
-		check: func(ctx context.Context, e *env) error {
-			s, err := e.open(ctx)
-			if err != nil {
-				return err
-			}
-			canary := newCanary()
-			name := e.name("held")
-			if err := s.Set(ctx, name, secretstore.NewValue(canary)); err != nil {
-				return err
-			}
-			v, err := s.Get(ctx, name)
-			if err != nil {
-				return err
-			}
-			got, err := s.GetBatch(ctx, []string{name})
-			if err != nil {
-				return err
-			}
-			j, _ := json.Marshal(got)
-			for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
-				shown := fmt.Sprintf(format, v) + fmt.Sprintf(format, got) + fmt.Sprintf(format, struct{ v any }{v}) + string(j)
-				if how := leaked(shown, canary); how != "" {
-					return fmt.Errorf("the value shows (%s) with %s", how, format)
-				}
-			}
-			return nil
-		}},
 }

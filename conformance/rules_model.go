@@ -21,7 +21,9 @@ var modelRules = []Rule{
 				if err != nil {
 					t.Fatalf("open a fresh store: %v", err)
 				}
-				if !e.h.Shared {
+				if e.h.Shared {
+					e.closeLater(s) // and clean up
+				} else {
 					defer s.Close()
 				}
 				runModel(ctx, t, e, s)

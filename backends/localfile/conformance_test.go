@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/mlsecrets/secretstore"
@@ -57,13 +56,7 @@ func fileHarness(t *testing.T) conformance.Harness {
 			cmd.Stderr = os.Stderr
 			return cmd, nil
 		},
-		Lock: func(s secretstore.StoreCloser) (func(), error) {
-			f, err := os.Open(path(s))
-			if err != nil {
-				return nil, err
-			}
-			return func() { f.Close() }, syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		},
+		Lock: func(s secretstore.StoreCloser) (func(), error) { return holdLock(path(s)) },
 		Inject: func(s secretstore.StoreCloser, f conformance.Fault, name string) (func(), error) {
 			if f != conformance.Outage || name != "" {
 				return nil, errors.ErrUnsupported

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -213,9 +212,6 @@ func killedOrDone(t *testing.T, cmd *exec.Cmd, delay time.Duration) (acked int, 
 	}
 	return bytes.Count(stdout.Bytes(), []byte(acknowledgement)), err != nil
 }
-
-// ownKey is where the worker's environment has the user's own key file.
-func (d site) ownKey() string { return filepath.Join(string(d), "config", "secretstore", "key") }
 
 // firstSurvives looks at what was left of the making of a store, and makes it again
 // as the next process would.

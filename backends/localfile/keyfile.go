@@ -52,6 +52,9 @@ func newKeyFile(path string) error {
 		return &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "the key file " + path + " exists already"}
 	}
 	text := keyFilePrefix + base64.RawURLEncoding.EncodeToString(randomBytes(keySize)) + "\n"
+	if err := f.Truncate(0); err != nil {
+		return ioError("write the key file", err)
+	}
 	if _, err := f.WriteString(text); err != nil {
 		f.Truncate(0) // a part of a key is in the way of a whole one
 		return ioError("write the key file", err)

@@ -22,6 +22,9 @@ type site string
 func (d site) path() string         { return filepath.Join(string(d), "store", "store.db") }
 func (d site) keyFile(k int) string { return filepath.Join(string(d), "keys", fmt.Sprint("key", k)) }
 
+// ownKey is where the worker's environment has the user's own key file.
+func (d site) ownKey() string { return filepath.Join(string(d), "config", "secretstore", "key") }
+
 // config opens the store with a key; with key -1, with the user's own, from the
 // environment.
 func (d site) config(key int) localfile.Config {

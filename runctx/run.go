@@ -9,6 +9,7 @@ import (
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
+	"github.com/mlsecrets/secretstore/backends/vault"
 )
 
 // The variables of this package.
@@ -97,21 +98,29 @@ func (r *Run) Delete(ctx context.Context, names ...string) error {
 
 // Environ returns what a launcher adds to the environment of a child process, a job
 // or a pod, as "NAME=value", so that the run that it submits opens the same store:
-// the store's URL, the id of the run, and for a local file the path of its key
-// file. It holds no secret.
+// the store's URL, the id of the run, for a local file the path of its key file, and
+// for Vault the server's address. It holds no secret.
 //
 // In a submitted run the id is this run's own; otherwise each call makes a new one.
 // A passphrase that this process has in a variable is a secret and is not among
-// them: hand the run a passphrase file or a key file. The key file's path helps only
-// a process that sees the same files.
+// them: hand the run a passphrase file or a key file. Neither is a token of Vault: let
+// the run log in by itself (see package vault), or hand it the token on purpose. The
+// key file's path helps only a process that sees the same files.
 func (r *Run) Environ() []string {
 	id := r.decision.RunID
 	if id == "" {
 		id = newRunID()
 	}
 	environ := []string{EnvURL + "=" + r.decision.URL, EnvRunID + "=" + id}
-	if u, err := url.Parse(r.decision.URL); err == nil && u.Scheme == "file" {
+	u, err := url.Parse(r.decision.URL)
+	if err != nil {
+		return environ
+	}
+	switch u.Scheme {
+	case "file":
 		environ = append(environ, localfile.KeyEnviron()...)
+	case "vault":
+		environ = append(environ, vault.Environ()...)
 	}
 	return environ
 }

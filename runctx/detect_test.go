@@ -261,7 +261,7 @@ func TestDetect(t *testing.T) {
 // for no token.
 func TestDetectReadsNoCredential(t *testing.T) {
 	t.Parallel()
-	known := []string{"SECRETSTORE_URL", "SECRETSTORE_RUN_ID", "SECRETSTORE_VAULT_PATH", "VAULT_ADDR", "VAULT_NAMESPACE", "KEY_VAULT_URL",
+	known := []string{"SECRETSTORE_URL", "SECRETSTORE_RUN_ID", "SECRETSTORE_VAULT_PATH", "VAULT_ADDR", "KEY_VAULT_URL",
 		"AZUREML_RUN_ID", "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"}
 	for _, vars := range []map[string]string{nil, azureRun, with(nil, "VAULT_ADDR", "https://v", "KEY_VAULT_URL", "https://kv.vault.azure.net")} {
 		env := fakeEnv(t, vars, map[string]string{ours: `{"url": "vault:///kv/team"}`})

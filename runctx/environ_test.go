@@ -17,37 +17,47 @@ import (
 )
 
 // TestEnviron: what a launcher hands on leads another process, which has nothing
-// else, to the same store.
+// else, to the same store, and that process hands on the same.
 func TestEnviron(t *testing.T) {
-	t.Parallel()
+	vaultVars := []string{"VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_TOKEN", "VAULT_CACERT", "VAULT_CACERT_BYTES", "VAULT_CAPATH", "VAULT_TLS_SERVER_NAME"}
 	tests := []struct {
-		name  string
-		vars  map[string]string
-		files map[string]string
-		want  []string // beside the id of the run
+		name      string
+		vars      map[string]string
+		workspace string   // text of the workspace file
+		want      []string // beside the id of the run
 	}{
-		{name: "a URL", vars: with(nil, "SECRETSTORE_URL", "vault://v/kv/team?auth=kubernetes&role=r", "VAULT_ADDR", "https://w"),
+		{name: "a URL", vars: with(nil, "SECRETSTORE_URL", "vault://v/kv/team?auth=kubernetes&role=r"),
 			want: []string{"SECRETSTORE_URL=vault://v/kv/team?auth=kubernetes&role=r"}},
 		{name: "a URL that VAULT_ADDR completes", vars: with(nil, "VAULT_ADDR", "http://127.0.0.1:8200", "VAULT_TOKEN", "hunter2"),
-			files: map[string]string{ours: `{"url": "vault:///kv/team"}`},
-			want:  []string{"SECRETSTORE_URL=vault:///kv/team", "VAULT_ADDR=http://127.0.0.1:8200"}},
-		{name: "VAULT_ADDR and VAULT_NAMESPACE", vars: with(nil, "VAULT_ADDR", "https://v", "VAULT_NAMESPACE", "ml"),
-			want: []string{"SECRETSTORE_URL=vault:///secret/secretstore", "VAULT_ADDR=https://v", "VAULT_NAMESPACE=ml"}},
-		{name: "a namespace in the URL", vars: with(nil, "SECRETSTORE_URL", "vault://v/kv?namespace=a", "VAULT_NAMESPACE", "ml"),
-			want: []string{"SECRETSTORE_URL=vault://v/kv?namespace=a"}},
+			workspace: `{"url": "vault:///kv/team"}`,
+			want:      []string{"SECRETSTORE_URL=vault:///kv/team", "VAULT_ADDR=http://127.0.0.1:8200"}},
 		{name: "a password in VAULT_ADDR", vars: with(nil, "SECRETSTORE_URL", "vault:///kv/team", "VAULT_ADDR", "https://me:hunter2@v"),
 			want: []string{"SECRETSTORE_URL=vault:///kv/team"}},
-		{name: "another program's store with its own parameter", vars: with(nil, "SECRETSTORE_URL", "own://x?shard=3"),
+		{name: "a store of the program's own, with a parameter", vars: with(nil, "SECRETSTORE_URL", "own://x?shard=3"),
 			want: []string{"SECRETSTORE_URL=own://x?shard=3"}},
 		{name: "an Azure ML run", vars: with(azureRun, "AZUREML_RUN_TOKEN", "hunter2"), want: []string{"SECRETSTORE_URL=" + amlURL}},
 	}
 	open := func(context.Context, *url.URL) (secretstore.StoreCloser, error) { return memory.New(), nil }
-	openers := secretstore.Openers{"vault": open, "azureml": open, "own": open}
+	config := runctx.Config{Openers: secretstore.Openers{"vault": open, "azureml": open, "own": open}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			env := fakeEnv(t, tt.vars, tt.files)
-			run, err := runctx.Config{Env: &env, Openers: openers}.Open(t.Context())
+			home := host(t)
+			for _, name := range vaultVars {
+				t.Setenv(name, "")
+			}
+			for name, value := range tt.vars {
+				t.Setenv(name, value)
+			}
+			if tt.workspace != "" {
+				path := filepath.Join(home, filepath.FromSlash(runctx.WorkspaceFile))
+				if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(tt.workspace), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run, err := config.Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,26 +70,24 @@ func TestEnviron(t *testing.T) {
 			if got := slices.Delete(slices.Clone(environ), id, id+1); !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if want := "SECRETSTORE_RUN_ID=" + tt.vars["AZUREML_RUN_ID"]; len(tt.vars["AZUREML_RUN_ID"]) > 0 && environ[id] != want {
-				t.Errorf("got %q, want the run's own id: %q", environ[id], want)
+			if own := tt.vars["AZUREML_RUN_ID"]; own != "" && environ[id] != "SECRETSTORE_RUN_ID="+own {
+				t.Errorf("got %q, want the run's own id: %q", environ[id], own)
 			}
 
-			// The run that is submitted with it chooses the same, and hands on the same.
-			inside := map[string]string{}
-			for _, kv := range environ {
-				name, value, _ := strings.Cut(kv, "=")
-				inside[name] = value
+			host(t)
+			for name := range tt.vars {
+				t.Setenv(name, "")
 			}
-			env = fakeEnv(t, inside, nil)
-			again, err := runctx.Config{Env: &env, Openers: openers}.Open(t.Context())
+			become(t, environ)
+			inside, err := config.Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer again.Close()
-			if d := again.Decision(); !d.Submitted || d.URL != run.Decision().URL {
+			defer inside.Close()
+			if d := inside.Decision(); !d.Submitted || d.URL != run.Decision().URL {
 				t.Errorf("the run chose %+v, want a submitted run on %s", d, run.Decision().URL)
 			}
-			if got := again.Environ(); !slices.Equal(got, environ) {
+			if got := inside.Environ(); !slices.Equal(got, environ) {
 				t.Errorf("the run hands on %q, want %q", got, environ)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"github.com/mlsecrets/secretstore/backends/azurekv/azureurl"
 	"github.com/mlsecrets/secretstore/backends/localfile"
 	"github.com/mlsecrets/secretstore/backends/memory"
+	"github.com/mlsecrets/secretstore/backends/vault"
 )
 
 // Openers returns the openers of all bundled backends, in a new map. A program
@@ -20,5 +21,6 @@ func Openers() secretstore.Openers {
 		"memory":  memory.Open,
 		"azurekv": azure.Open,
 		"azureml": azure.Open,
+		"vault":   vault.OpenURL,
 	}
 }

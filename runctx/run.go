@@ -10,6 +10,7 @@ import (
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
+	"github.com/mlsecrets/secretstore/backends/vault"
 )
 
 // The variables of this package.
@@ -21,8 +22,7 @@ const (
 	// EnvVaultPath is the mount and prefix of the secrets in the Vault of VAULT_ADDR.
 	EnvVaultPath = "SECRETSTORE_VAULT_PATH"
 
-	envVaultAddr      = "VAULT_ADDR"
-	envVaultNamespace = "VAULT_NAMESPACE"
+	envVaultAddr = "VAULT_ADDR"
 
 	defaultVaultPath = "secret/secretstore"
 )
@@ -31,9 +31,8 @@ const (
 // [secretstore.StoreCloser] and a [secretstore.Deleter], and keeps their contracts.
 type Run struct {
 	secretstore.StoreCloser
-	decision   Decision
-	url        string   // as it was found
-	completing []string // variables that the URL needs beside it
+	decision Decision
+	url      string // as it was found
 }
 
 // Config says how to open a Run. The zero Config opens what [Open] opens.
@@ -72,7 +71,7 @@ func (c Config) Open(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Run{StoreCloser: store, decision: decision, url: raw, completing: completing(env, raw)}, nil
+	return &Run{StoreCloser: store, decision: decision, url: raw}, nil
 }
 
 // openURL returns the URL to open. A submitted run reads what was set before it: a
@@ -112,22 +111,28 @@ func (r *Run) Delete(ctx context.Context, names ...string) error {
 // Environ returns what a launcher adds to the environment of a child process, a job
 // or a pod, as "NAME=value", so that the run that it submits opens the same store:
 // the store's URL, the id of the run, for a local file the path of its key file, and
-// for Vault the address and namespace where the URL leaves them to VAULT_ADDR and
-// VAULT_NAMESPACE. It holds no secret, and no login: that is the run's own.
+// for Vault the server's address. It holds no secret.
 //
 // In a submitted run the id is this run's own; otherwise each call makes a new one.
 // A passphrase that this process has in a variable is a secret and is not among
-// them: hand the run a passphrase file or a key file. The key file's path helps only
-// a process that sees the same files.
+// them: hand the run a passphrase file or a key file. Neither is a token of Vault: let
+// the run log in by itself (see package vault), or hand it the token on purpose. The
+// key file's path helps only a process that sees the same files.
 func (r *Run) Environ() []string {
 	id := r.decision.RunID
 	if id == "" {
 		id = newRunID()
 	}
 	environ := []string{EnvURL + "=" + r.url, EnvRunID + "=" + id}
-	environ = append(environ, r.completing...)
-	if u, err := url.Parse(r.url); err == nil && u.Scheme == "file" {
+	u, err := url.Parse(r.url)
+	if err != nil {
+		return environ
+	}
+	switch u.Scheme {
+	case "file":
 		environ = append(environ, localfile.KeyEnviron()...)
+	case "vault":
+		environ = append(environ, vault.Environ()...)
 	}
 	return environ
 }

@@ -117,6 +117,28 @@ func TestNotLinked(t *testing.T) {
 	}
 }
 
+// TestEnvironVault: a run is led to the same Vault, without the token.
+func TestEnvironVault(t *testing.T) {
+	host(t)
+	t.Setenv("VAULT_ADDR", "https://vault.example.com:8200")
+	t.Setenv("VAULT_TOKEN", "hvs.secret")
+	t.Setenv("VAULT_NAMESPACE", "ml")
+	run, err := runctx.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	environ := run.Environ()
+	for _, want := range []string{"SECRETSTORE_URL=vault:///secret/secretstore", "VAULT_ADDR=https://vault.example.com:8200", "VAULT_NAMESPACE=ml"} {
+		if !slices.Contains(environ, want) {
+			t.Errorf("got %q, want %s in it", environ, want)
+		}
+	}
+	if strings.Contains(strings.Join(environ, " "), "hvs.secret") {
+		t.Errorf("the token is in %q", environ)
+	}
+}
+
 // readOnly is a store that can't delete.
 type readOnly struct{ secretstore.Driver }
 

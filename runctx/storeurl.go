@@ -75,23 +75,3 @@ func identity(env Env, raw string) url.URL {
 	id.RawQuery = query.Encode()
 	return id
 }
-
-// completing returns the variables without which the URL alone would not lead
-// another process to the same store.
-func completing(env Env, raw string) []string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "vault" {
-		return nil
-	}
-	var environ []string
-	if u.Host == "" {
-		addr := env.Getenv(envVaultAddr)
-		if _, err := parseVaultAddr(addr); err == nil {
-			environ = append(environ, envVaultAddr+"="+addr)
-		}
-	}
-	if namespace := env.Getenv(envVaultNamespace); namespace != "" && !u.Query().Has("namespace") {
-		environ = append(environ, envVaultNamespace+"="+namespace)
-	}
-	return environ
-}

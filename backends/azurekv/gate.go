@@ -47,9 +47,9 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 	// a gateway that is another host, and with a port the client's check of a
 	// challenge fails.
 	req.Raw().URL.Scheme, req.Raw().URL.Host, req.Raw().Host = "https", g.host, g.host
-	limiter := g.writes
+	pace := g.writes
 	if req.Raw().Method == http.MethodGet {
-		limiter = g.reads
+		pace = g.reads
 	}
 	ctx := req.Raw().Context()
 	var body []byte
@@ -61,7 +61,7 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 	}
 	start, delay := time.Now(), firstDelay
 	for try := 1; ; {
-		p, err := limiter.acquire(ctx)
+		p, err := pace.acquire(ctx)
 		if shut, ok := errors.AsType[errShut](err); ok {
 			return nil, throttled(&azfault.Refusal{Status: http.StatusTooManyRequests}, shut.cause)
 		} else if err != nil {
@@ -71,10 +71,10 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 		refusal, _ := errors.AsType[*azfault.Refusal](err)
 		switch {
 		case err == nil:
-			limiter.done(p)
+			pace.done(p)
 			return resp, nil
 		case refusal != nil && refusal.Status == http.StatusTooManyRequests:
-			lost := limiter.throttled(p, refusal.RetryAfter)
+			lost := pace.throttled(p, refusal.RetryAfter)
 			if _, ok := ctx.Deadline(); lost && !ok {
 				return nil, throttled(refusal, nil)
 			}
@@ -83,10 +83,10 @@ func (g *gate) Do(req *policy.Request) (*http.Response, error) {
 			}
 			continue // the limiter does the waiting
 		case refusal != nil && refusal.Status < 500 && refusal.Status != http.StatusRequestTimeout:
-			limiter.done(p)
+			pace.done(p)
 			return nil, err
 		}
-		limiter.broken(p)
+		pace.broken(p)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

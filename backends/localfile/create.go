@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/mlsecrets/secretstore"
 	bolt "go.etcd.io/bbolt"
@@ -25,9 +26,8 @@ func Create(ctx context.Context, c Config) error {
 // create makes the store beside its place and then gives it its name, so that
 // nobody meets a half-made one.
 func (d *driver) create(ctx context.Context) error {
-	exists := &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "there is a file at " + d.path + " already"}
-	if _, err := os.Lstat(d.path); err == nil {
-		return exists
+	if err := d.vacant(); err != nil {
+		return err
 	}
 	c, err := d.key.credential(ctx, nil)
 	if err != nil {
@@ -36,48 +36,55 @@ func (d *driver) create(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
 		return ioError("make the store's folder", err)
 	}
+	d.sweep()
 	for {
-		d.sweep()
-		err := d.make(c)
-		if _, serr := os.Lstat(d.path); serr == nil && err != nil {
-			return exists
+		f, err := os.CreateTemp(filepath.Dir(d.path), d.unfinished()+"*") // mode 0600
+		if err != nil {
+			return ioError("make the store's file", err)
 		}
-		// Another process may have swept the file away before it was locked, or
-		// after; what it made itself, or nothing, is there then.
-		if !errors.Is(err, fs.ErrNotExist) {
+		defer os.Remove(f.Name())
+		if err := fill(f, c); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		switch err := publish(f.Name(), d.path); {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrExist):
+			if err := d.vacant(); err != nil {
+				return err
+			}
+		case errors.Is(err, fs.ErrNotExist):
+			// Another process took the file for one that was left behind.
+		default:
+			return ioError("make the store's file", err)
 		}
 	}
 }
 
-// make makes the store under another name, and publishes it.
-func (d *driver) make(c credential) error {
-	f, err := os.CreateTemp(filepath.Dir(d.path), d.unfinished()) // mode 0600
-	if err != nil {
-		return ioError("make the store's file", err)
+// vacant returns an error if the store's path leads to anything.
+func (d *driver) vacant() error {
+	if _, err := os.Lstat(d.path); err != nil {
+		return nil
 	}
-	defer os.Remove(f.Name())
-	if err := fill(f, c); err != nil {
-		return err
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		return &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: d.path + " is a symbolic link that leads nowhere"}
 	}
-	err = publish(f.Name(), d.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ioError("make the store's file", err)
-	}
-	return err
+	return &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "there is a file at " + d.path + " already"}
 }
 
-// unfinished is the pattern of the names of stores that are being made.
-func (d *driver) unfinished() string { return "." + filepath.Base(d.path) + ".new-*" }
+// unfinished begins the names of stores that are being made.
+func (d *driver) unfinished() string { return "." + filepath.Base(d.path) + ".new-" }
 
 // sweep removes what processes that died left of stores that they were making. A
-// living one holds a lock.
+// living one holds a lock most of the time, and makes it again if need be.
 func (d *driver) sweep() {
-	found, _ := filepath.Glob(filepath.Join(filepath.Dir(d.path), d.unfinished()))
-	for _, path := range found {
+	dir := filepath.Dir(d.path)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), d.unfinished()) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
 		f, err := openRegular(path, os.O_RDWR)
 		if err != nil {
 			continue
@@ -87,6 +94,26 @@ func (d *driver) sweep() {
 		}
 		f.Close()
 	}
+}
+
+// madeVersion is the version number (txid) of a store that was just made.
+const madeVersion = 2
+
+// settle does, before the first commit, what a process that died while it made the
+// store, or another one beside it, may have left undone.
+func (l *lock) settle(v *view) error {
+	if l.d.settled {
+		return nil
+	}
+	l.d.sweep()
+	if v.txid == madeVersion {
+		// What is written to a file whose name is lost is lost.
+		if err := syncPath(filepath.Dir(l.d.path)); err != nil {
+			return ioError("make the store's name durable", err)
+		}
+	}
+	l.d.settled = true
+	return nil
 }
 
 // fill makes an empty store in an empty file, and closes it.

@@ -18,7 +18,8 @@ const keyFilePrefix = "secretstore-key-1:"
 
 // NewKeyFile makes a key file with a new random key, mode 0600, and its folder if
 // need be. It is [secretstore.ErrConflict] if there is a key file already; an
-// empty file, which a process that died may have left, is none.
+// empty file, or one of zeros, which a process that died or a loss of power may
+// have left, is none.
 func NewKeyFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return opError("make key file", ioError("make the key file's folder", err))
@@ -43,16 +44,35 @@ func newKeyFile(path string) error {
 	if err != nil {
 		return ioError("stat the key file", err)
 	}
-	if info.Size() > 0 {
+	if info.Size() > 0 && !zeros(f) {
+		// Whoever made it may have died before it was durable.
+		if err := syncKeyFile(f); err != nil {
+			return err
+		}
 		return &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "the key file " + path + " exists already"}
 	}
 	text := keyFilePrefix + base64.RawURLEncoding.EncodeToString(randomBytes(keySize)) + "\n"
-	_, err = f.WriteString(text)
-	if err == nil {
-		err = f.Sync()
+	if err := f.Truncate(0); err != nil {
+		return ioError("write the key file", err)
 	}
+	if _, err := f.WriteString(text); err != nil {
+		f.Truncate(0) // a part of a key is in the way of a whole one
+		return ioError("write the key file", err)
+	}
+	return syncKeyFile(f)
+}
+
+// zeros reports whether there is nothing but zeros in the file. A loss of power
+// may leave one that has its size and not its bytes.
+func zeros(f *os.File) bool {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 257))
+	return err == nil && len(b) <= 256 && len(bytes.Trim(b, "\x00")) == 0
+}
+
+func syncKeyFile(f *os.File) error {
+	err := f.Sync()
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = syncPath(filepath.Dir(f.Name()))
 	}
 	if err != nil {
 		return ioError("write the key file", err)

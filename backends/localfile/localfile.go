@@ -91,6 +91,7 @@ type driver struct {
 	// the wait can end with a context.
 	writing chan struct{}
 	checked checkedVersion // guarded by writing
+	settled bool           // guarded by writing; see settle
 }
 
 // checkedVersion is a version of a file whose structure is known to be sound.

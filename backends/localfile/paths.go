@@ -114,7 +114,7 @@ func publish(temporary, path string) error {
 	if err := renameNew(temporary, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return syncPath(filepath.Dir(path))
 }
 
 // linkNew is renameNew where the system can't do it in one step.
@@ -132,6 +132,20 @@ func linkNew(temporary, path string) error {
 		return fs.ErrExist
 	}
 	return os.Rename(temporary, path)
+}
+
+// syncPath makes durable the names in a folder, and those of the folders that lead
+// to it, which may be new.
+func syncPath(dir string) error {
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		if syncDir(parent) != nil {
+			break // not this user's, who has made nothing in it then
+		}
+	}
+	return nil
 }
 
 // syncDir makes the names in a folder durable.

@@ -98,6 +98,9 @@ var errNoChange = errors.New("no change")
 // about size bytes. after is called behind the commit, still under the lock, and
 // may be nil.
 func (l *lock) update(v *view, size int, fn func(tx *bolt.Tx) error, after func(db *bolt.DB) error) error {
+	if err := l.settle(v); err != nil {
+		return err
+	}
 	l.d.checked = checkedVersion{}
 	return guardWriter(func() error {
 		// Room for what is written spares bbolt from mapping the file anew in

@@ -74,10 +74,12 @@ func (d *driver) refresh(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, ioError("stat the store's file", err)
 	}
-	d.recheck.Store(int64(time.Since(d.epoch) + recheckAfter))
+	// Not before this has succeeded: until then the old view must not be used.
+	looked := int64(time.Since(d.epoch) + recheckAfter)
 	var m *mapping
 	if old != nil && os.SameFile(info, old.m.info) && old.m.resize(info.Size()) {
 		if old.stable() && info.Size() >= int64(old.highWater)*pageSize {
+			d.recheck.Store(looked)
 			return old, nil
 		}
 		m = old.m
@@ -94,6 +96,7 @@ func (d *driver) refresh(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	d.view.Store(v)
+	d.recheck.Store(looked)
 	return v, nil
 }
 

@@ -41,7 +41,10 @@ func (d *driver) SetBatch(ctx context.Context, values map[string]secretstore.Val
 		if err := d.create(ctx); err != nil && !errors.Is(err, secretstore.ErrConflict) {
 			return err
 		}
-		if v, err = d.current(ctx); err != nil {
+		if v, err = d.current(ctx); err == nil && v == nil {
+			err = d.gone()
+		}
+		if err != nil {
 			return err
 		}
 	}

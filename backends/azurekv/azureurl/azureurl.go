@@ -95,7 +95,8 @@ func (o *Opener) openVault(ctx context.Context, u *url.URL) (secretstore.StoreCl
 		host += ".vault.azure.net"
 	}
 	c := azurekv.Config{VaultURL: "https://" + host, ClientOptions: o.ClientOptions}
-	if c.Credential, err = o.credential(cloudOfHost(host)); err != nil {
+	hostname, _, _ := strings.Cut(host, ":")
+	if c.Credential, err = o.credential(cloudOfHost(hostname)); err != nil {
 		return nil, err
 	}
 	if version := params.Get("api-version"); apiVersion.MatchString(version) {

@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package localfile_test
+
+var systemWorkers map[string]func(task []byte) error

@@ -1,0 +1,85 @@
+package localfile_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Tests that need processes of their own run this test binary again: the variable
+// envWorker names a worker, which runs in place of the tests, and
+// envTask holds what it is told, as JSON.
+const (
+	envWorker = "SECRETSTORE_TEST_WORKER"
+	envTask   = "SECRETSTORE_TEST_TASK"
+)
+
+// workers are what a process can be told to do, with its task in JSON. The error
+// ends up in its standard error, and makes it exit with 1.
+var workers = map[string]func(task []byte) error{
+	"operate": operateWorker,
+	"fail":    failWorker,
+	"write":   writeWorker,
+	"read":    readWorker,
+	"pace":    paceWorker,
+}
+
+// worker returns the worker of the name, also of those that this system alone has.
+func worker(name string) func(task []byte) error {
+	if w := workers[name]; w != nil {
+		return w
+	}
+	return systemWorkers[name]
+}
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(envWorker); name != "" {
+		if err := worker(name)([]byte(os.Getenv(envTask))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// workerCommand returns the command of a process that does the task. Of the
+// environment it gets what a Go program needs, and a home of its own.
+func workerCommand(tb testing.TB, name, home string, task any) *exec.Cmd {
+	tb.Helper()
+	if worker(name) == nil {
+		tb.Fatalf("no worker %q", name)
+	}
+	text, err := json.Marshal(task)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	if filepath.Base(os.Args[0]) == os.Args[0] {
+		cmd.Path = filepath.Join(".", os.Args[0])
+	}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "SECRETSTORE_") && !strings.HasPrefix(v, "XDG_") && !strings.HasPrefix(v, "HOME=") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, envWorker+"="+name, envTask+"="+string(text),
+		"HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, "config"), "XDG_DATA_HOME="+filepath.Join(home, "data"),
+		"AppData="+filepath.Join(home, "config"))
+	return cmd
+}
+
+// fullCounts reports whether the tests are to run in their full numbers, as in CI.
+func fullCounts() bool { return os.Getenv("SECRETSTORE_TEST_FULL") == "1" }
+
+// count returns the number of cases: bounded in a plain run.
+func count(bounded, full int) int {
+	if fullCounts() {
+		return full
+	}
+	return bounded
+}

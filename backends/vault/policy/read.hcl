@@ -1,0 +1,7 @@
+# Reads the secrets below secret/team/app.
+path "secret/data/team/app/*" {
+  capabilities = ["read"]
+}
+path "secret/metadata/team/app/" {
+  capabilities = ["list"]
+}

@@ -1,0 +1,10 @@
+# Reads and writes the secrets below secret/team/app.
+path "secret/data/team/app/*" {
+  capabilities = ["create", "read", "update"]
+}
+path "secret/metadata/team/app/*" {
+  capabilities = ["delete"]
+}
+path "secret/metadata/team/app/" {
+  capabilities = ["list"]
+}

@@ -32,7 +32,7 @@ type kills struct {
 // every operation that returned must be there, the one under way whole or not at
 // all, and the next writer must be able to go on.
 func TestCrash(t *testing.T) {
-	seed := testSeed(t)
+	seed := crashSeed(t)
 	var k kills
 	parts := 0
 	for _, part := range []struct {
@@ -55,9 +55,9 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// testSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
+// crashSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
 // repeat a run, or a new one.
-func testSeed(t *testing.T) uint64 {
+func crashSeed(t *testing.T) uint64 {
 	seed := rand.Uint64() >> 40
 	if text := os.Getenv("SECRETSTORE_TEST_SEED"); text != "" {
 		if _, err := fmt.Sscan(text, &seed); err != nil {

@@ -152,7 +152,7 @@ func memoryDir(t *testing.T) string {
 // may hold of it when the power fails: every operation that was acknowledged must
 // be there, and the one under way whole or not at all.
 func TestPowerLoss(t *testing.T) {
-	seed := testSeed(t)
+	seed := crashSeed(t)
 	var made atomic.Int64
 	t.Run("lose", func(t *testing.T) {
 		run := func(name string, fn func(t *testing.T) int) {

@@ -83,3 +83,11 @@ func count(bounded, full int) int {
 	}
 	return bounded
 }
+
+// sample is which of the cases of a long row a plain run takes: every third, from a
+// start that the seed gives. In full it is all.
+type sample struct{ every, start uint64 }
+
+func newSample(seed uint64) sample { return sample{uint64(count(3, 1)), seed} }
+
+func (s sample) has(i int) bool { return (uint64(i)+s.start)%s.every == 0 }

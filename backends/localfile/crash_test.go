@@ -54,23 +54,6 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// testSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
-// repeat a run, or a new one.
-func testSeed(t *testing.T) uint64 {
-	seed := rand.Uint64() >> 40
-	if text := os.Getenv("SECRETSTORE_TEST_SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &seed); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("to repeat: SECRETSTORE_TEST_SEED=%d", seed)
-		}
-	})
-	return seed
-}
-
 // inParallel runs n subtests, as many at once as there are processors.
 func inParallel(t *testing.T, n int, fn func(t *testing.T, i int)) {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 	"github.com/mlsecrets/secretstore/backends/localfile"
 )
 
-func readFile(t *testing.T, path string) []byte {
+func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -3,6 +3,7 @@ package localfile_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ var workers = map[string]func(task []byte) error{
 	"write":   writeWorker,
 	"read":    readWorker,
 	"pace":    paceWorker,
+	"damage":  damageWorker,
 }
 
 // worker returns the worker of the name, also of those that this system alone has.
@@ -82,4 +84,21 @@ func count(bounded, full int) int {
 		return full
 	}
 	return bounded
+}
+
+// testSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
+// repeat a run, or a new one.
+func testSeed(t *testing.T) uint64 {
+	seed := rand.Uint64() >> 40
+	if text := os.Getenv("SECRETSTORE_TEST_SEED"); text != "" {
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to repeat: SECRETSTORE_TEST_SEED=%d", seed)
+		}
+	})
+	return seed
 }

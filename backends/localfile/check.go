@@ -3,9 +3,9 @@ package localfile
 import "bytes"
 
 // check walks every page of the image and returns an error unless bbolt can
-// write to the file safely: each tree is whole, its keys ascend and lie between
-// those of their parents, no page is used twice, and none that is in use is on
-// the free list, from which bbolt would overwrite it.
+// write to the file safely: each tree is whole, its keys ascend, each page starts
+// with the key that its parent has for it, no page is used twice, and none that is
+// in use is on the free list, from which bbolt would overwrite it.
 //
 // It reads the structure alone, not the records; those are sealed.
 func (im image) check() (used pageSet, err error) {
@@ -37,7 +37,8 @@ func (c *checker) claim(id uint64) (page, error) {
 	return p, nil
 }
 
-// tree walks the tree under the page, whose keys must be at least lo and below hi.
+// tree walks the tree under the page, whose first key must be lo, and the others
+// below hi.
 func (c *checker) tree(id uint64, lo, hi []byte, depth int, top bool) error {
 	p, err := c.claim(id)
 	if err != nil {
@@ -56,7 +57,7 @@ func (c *checker) pageTree(p page, lo, hi []byte, depth int, top bool) error {
 	case p.count() == 0 && (depth > 0 || !isLeaf):
 		return corrupt("a page of the tree is empty")
 	}
-	prev := lo
+	var prev []byte
 	for i := range p.count() {
 		var key, value []byte
 		var flags uint32
@@ -70,8 +71,13 @@ func (c *checker) pageTree(p page, lo, hi []byte, depth int, top bool) error {
 		if err != nil {
 			return err
 		}
-		// The first key of a page may equal its parent's; others must ascend.
-		if c := bytes.Compare(prev, key); prev != nil && (c > 0 || c == 0 && i > 0) {
+		switch {
+		case len(key) == 0:
+			return corrupt("a record has no key")
+		case i == 0 && lo != nil && !bytes.Equal(key, lo):
+			// bbolt finds a page in its parent by the page's own first key.
+			return corrupt("a page of the tree does not start with its key")
+		case i > 0 && bytes.Compare(prev, key) >= 0:
 			return corrupt("records are out of order")
 		}
 		if hi != nil && bytes.Compare(key, hi) >= 0 {

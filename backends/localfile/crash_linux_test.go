@@ -36,7 +36,7 @@ var crashCases = []struct {
 
 // killAtCalls kills a process at every system call with which an operation writes:
 // before the call, and in the middle of it if it is a write of bytes.
-func killAtCalls(t *testing.T, calls sample, k *kills) {
+func killAtCalls(t *testing.T, calls everyNth, k *kills) {
 	for _, c := range crashCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func killAtCalls(t *testing.T, calls sample, k *kills) {
 // atEachCall runs a process again and again, each time on a site of its own, and
 // kills it at one system call after the other, or at a sample of them. check looks
 // at what is left.
-func atEachCall(t *testing.T, calls sample, k *kills, place func() site, task func(site) any, check func(t *testing.T, d site, acked int) error) {
+func atEachCall(t *testing.T, calls everyNth, k *kills, place func() site, task func(site) any, check func(t *testing.T, d site, acked int) error) {
 	for _, v := range []verdict{kill, tear} {
 		for n, last := 1, false; !last; n++ {
 			if !calls.has(n) {

@@ -31,7 +31,7 @@ type kills struct {
 // every operation that returned must be there, the one under way whole or not at
 // all, and the next writer must be able to go on.
 func TestCrash(t *testing.T) {
-	seed := crashSeed(t)
+	seed := testSeed(t)
 	var k kills
 	parts := 0
 	for _, part := range []struct {
@@ -41,7 +41,7 @@ func TestCrash(t *testing.T) {
 		{"at random instants", func(t *testing.T) { killAtRandom(t, seed, &k) }},
 		{"in a loop of SetBatch", func(t *testing.T) { killInBatches(t, seed, &k) }},
 		{"in the first Set", func(t *testing.T) { killFirstAtRandom(t, seed, &k) }},
-		{"at every system call", func(t *testing.T) { killAtCalls(t, newSample(seed), &k) }},
+		{"at every system call", func(t *testing.T) { killAtCalls(t, newEveryNth(seed), &k) }},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			parts++
@@ -52,23 +52,6 @@ func TestCrash(t *testing.T) {
 	if want := int64(count(300, 1000)); parts == 4 && k.all.Load() < want && !t.Failed() {
 		t.Errorf("only %d kills; want at least %d", k.all.Load(), want)
 	}
-}
-
-// crashSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
-// repeat a run, or a new one.
-func crashSeed(t *testing.T) uint64 {
-	seed := rand.Uint64() >> 40
-	if text := os.Getenv("SECRETSTORE_TEST_SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &seed); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("to repeat: SECRETSTORE_TEST_SEED=%d", seed)
-		}
-	})
-	return seed
 }
 
 // inParallel runs n subtests, as many at once as there are processors.

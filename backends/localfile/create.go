@@ -67,9 +67,15 @@ func (d *driver) vacant() error {
 		return nil
 	}
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
-		return &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: d.path + " is a symbolic link that leads nowhere"}
+		return d.leadsNowhere()
 	}
 	return &secretstore.Error{Kind: secretstore.ErrConflict, Detail: "there is a file at " + d.path + " already"}
+}
+
+// leadsNowhere is the error of a path that is a link without a file. That may be a
+// volume that is not mounted: it is not taken for a store that was never made.
+func (d *driver) leadsNowhere() error {
+	return &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: d.path + " is a symbolic link that leads nowhere"}
 }
 
 // unfinished begins the names of stores that are being made.

@@ -14,7 +14,7 @@ import (
 // with EIO. The error must be of its kind and say truly whether something was
 // written; old values must stand; and the same handle must be able to go on.
 func TestDiskFaults(t *testing.T) {
-	calls := newSample(crashSeed(t))
+	calls := newEveryNth(testSeed(t))
 	var faults faultCounts
 	t.Run("at every system call", func(t *testing.T) {
 		for _, c := range crashCases {
@@ -59,7 +59,7 @@ type faultCounts struct{ calls, operations atomic.Int64 }
 
 // failAtEachCall runs a process again and again, and has one system call after the
 // other fail, or a sample of them.
-func failAtEachCall(t *testing.T, calls sample, faults *faultCounts, place func() site, task func(site) any, check func(d site, acked bool) error) {
+func failAtEachCall(t *testing.T, calls everyNth, faults *faultCounts, place func() site, task func(site) any, check func(d site, acked bool) error) {
 	for n := 1; ; n++ {
 		for i, v := range []verdict{noSpace, ioFails} {
 			if !calls.has(2*n + i) {

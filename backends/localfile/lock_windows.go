@@ -21,3 +21,9 @@ func tryLock(f *os.File) (bool, error) {
 	}
 	return false, err
 }
+
+// unlock gives the lock back, also where closing the file would not.
+func unlock(f *os.File) {
+	at := windows.Overlapped{OffsetHigh: 1 << 30}
+	windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &at)
+}

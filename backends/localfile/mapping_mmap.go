@@ -4,6 +4,7 @@ package localfile
 
 import (
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -64,6 +65,12 @@ func (m *mapping) bytes(off, n uint64) ([]byte, error) {
 // numbers and checksums of both meta pages. The loads order memory: what is read
 // between two calls that return the same belongs to that version.
 func (m *mapping) versions() (v [4]uint64, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault(r)
+		}
+	}()
 	var fence atomic.Uint32
 	fence.Add(1) // also orders the loads before this call
 	for slot := range 2 {

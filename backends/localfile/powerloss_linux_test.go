@@ -149,7 +149,7 @@ func memoryDir(t *testing.T) string {
 // may hold of it when the power fails: every operation that was acknowledged must
 // be there, and the one under way whole or not at all.
 func TestPowerLoss(t *testing.T) {
-	seed := crashSeed(t)
+	seed := testSeed(t)
 	var made atomic.Int64
 	t.Run("lose", func(t *testing.T) {
 		run := func(name string, fn func(t *testing.T) int) {
@@ -235,7 +235,7 @@ func loseFirst(t *testing.T, seed uint64, n int) int {
 // loseFirstAfterKill kills the process that makes the store at each of its calls,
 // has another one take its place, and lets the power fail while that works.
 func loseFirstAfterKill(t *testing.T, seed uint64, n int) (made int) {
-	kills := newSample(seed)
+	kills := newEveryNth(seed)
 	for k, last := 1, false; !last; k++ {
 		if !kills.has(k) {
 			continue

@@ -1,7 +1,6 @@
 package localfile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -77,34 +76,20 @@ func (v *view) secret(name string) (secretstore.Value, error) {
 	if err != nil {
 		return secretstore.Value{}, err
 	}
+	if record == nil {
+		if err := v.proveAbsent(key); err != nil {
+			return secretstore.Value{}, err
+		}
+		return secretstore.Value{}, &secretstore.Error{Kind: secretstore.ErrNotFound}
+	}
 	if err := v.prove(key.shard()); err != nil {
 		return secretstore.Value{}, err
-	}
-	if record == nil {
-		return secretstore.Value{}, v.absent(key)
 	}
 	value, err := v.secrets.openValue(key, record)
 	if err != nil {
 		return secretstore.Value{}, err
 	}
 	return secretstore.NewValue(value), nil
-}
-
-// absent is the error for a key that was not found in a shard that is proven. The
-// search goes by the keys of branch pages, which prove nothing: the record must
-// not be met on the way through the shard either.
-func (v *view) absent(key recordKey) error {
-	err := v.scan(v.records, shardStart(key.shard()), func(k, _ []byte) (bool, error) {
-		c := bytes.Compare(k, key[:])
-		if c == 0 {
-			return false, corrupt("the record is there and can't be reached")
-		}
-		return c < 0, nil
-	})
-	if err != nil {
-		return err
-	}
-	return &secretstore.Error{Kind: secretstore.ErrNotFound}
 }
 
 // GetBatch reads all names in one version of the file.

@@ -12,7 +12,7 @@ import (
 	"github.com/mlsecrets/secretstore/backends/localfile"
 )
 
-func contentsOf(t *testing.T, path string) []byte {
+func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -90,12 +90,12 @@ func TestRekey(t *testing.T) {
 		{"rotate to a key file", rotate("third phrase", "file 1"), nil, "1 key file", []string{"file 1"}},
 	}
 	for _, step := range steps {
-		before := contentsOf(t, d.path())
+		before := readFile(t, d.path())
 		err := step.do()
 		if !errors.Is(err, step.err) {
 			t.Fatalf("%s: got %v, want %v", step.what, err, step.err)
 		}
-		if step.err != nil && !bytes.Equal(before, contentsOf(t, d.path())) {
+		if step.err != nil && !bytes.Equal(before, readFile(t, d.path())) {
 			t.Errorf("%s: refused, and the file has changed", step.what)
 		}
 		info, err := localfile.Inspect(ctx, d.path())
@@ -192,7 +192,7 @@ func TestDeletedIsGone(t *testing.T) {
 	ctx := t.Context()
 	d, s := newSite(t, 60)
 	id := storeIDOf(t, d.path())
-	_, dataKey := onlyDataKey(t, contentsOf(t, d.path()), id, d.keyFile(0))
+	_, dataKey := onlyDataKey(t, readFile(t, d.path()), id, d.keyFile(0))
 	gone := map[string]string{} // value to name
 	lengths := map[int]bool{}
 	for i := range 20 {
@@ -217,7 +217,7 @@ func TestDeletedIsGone(t *testing.T) {
 		all = append(all, n)
 	}
 	left := func(dataKey [32]byte) (old, live int) {
-		for name, values := range findRecords(t, contentsOf(t, d.path()), id, dataKey, all) {
+		for name, values := range findRecords(t, readFile(t, d.path()), id, dataKey, all) {
 			for _, v := range values {
 				if gone[string(v)] == name {
 					old++
@@ -241,7 +241,7 @@ func TestDeletedIsGone(t *testing.T) {
 	if err := localfile.Rotate(ctx, d.config(0)); err != nil {
 		t.Fatal(err)
 	}
-	file := contentsOf(t, d.path())
+	file := readFile(t, d.path())
 	if records := findRecords(t, file, id, dataKey, all); len(records) > 0 {
 		t.Errorf("after the rotation %d records can be read with the old data key", len(records))
 	}
@@ -284,13 +284,13 @@ func TestRemovedSlotIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(findDataKeys(t, contentsOf(t, d.path()), id, d.keyFile(1))); n != 1 {
+	if n := len(findDataKeys(t, readFile(t, d.path()), id, d.keyFile(1))); n != 1 {
 		t.Fatalf("the search finds %d data keys under the added key, want 1", n)
 	}
 	if err := localfile.RemoveSlot(ctx, d.config(0), slot); err != nil {
 		t.Fatal(err)
 	}
-	file := contentsOf(t, d.path())
+	file := readFile(t, d.path())
 	if found := findDataKeys(t, file, id, d.keyFile(1)); len(found) > 0 {
 		t.Error("the removed key's slot is still in the file")
 	}
@@ -309,7 +309,7 @@ func TestNoPromptWithoutTerminal(t *testing.T) {
 	if err := localfile.Create(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	before := contentsOf(t, d.path())
+	before := readFile(t, d.path())
 	cmd := workerCommand(t, "operate", string(d), operateTask{Site: d, First: true})
 	cmd.Stdin = strings.NewReader("a phrase\n")
 	out, err := cmd.CombinedOutput()
@@ -321,7 +321,7 @@ func TestNoPromptWithoutTerminal(t *testing.T) {
 			t.Errorf("the error doesn't say %q: %s", want, out)
 		}
 	}
-	if !bytes.Equal(before, contentsOf(t, d.path())) {
+	if !bytes.Equal(before, readFile(t, d.path())) {
 		t.Error("the file has changed")
 	}
 }

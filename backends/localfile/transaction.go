@@ -15,6 +15,10 @@ import (
 type lock struct {
 	d *driver
 	f *os.File
+
+	// stuck says that bbolt panicked and may hold its own locks, so that closing
+	// the database would wait for ever.
+	stuck bool
 }
 
 // lock waits for the lock of the store's file. flag is os.O_RDWR or os.O_RDONLY.
@@ -37,7 +41,7 @@ func (d *driver) lock(ctx context.Context, flag int) (*lock, error) {
 		if err == nil {
 			if err = lockFile(ctx, f, d.lockTimeout); err == nil {
 				if d.leadsTo(f) {
-					return &lock{d, f}, nil
+					return &lock{d: d, f: f}, nil
 				}
 				f.Close() // it was replaced while we waited
 				continue
@@ -61,6 +65,9 @@ func (d *driver) leadsTo(f *os.File) bool {
 
 // release gives the lock back.
 func (l *lock) release() {
+	if l.stuck {
+		unlock(l.f) // what bbolt has mapped keeps the closed file locked
+	}
 	l.f.Close() // bbolt may have closed it
 	<-l.d.writing
 }
@@ -105,11 +112,17 @@ func (l *lock) update(v *view, size int, fn func(tx *bolt.Tx) error, after func(
 	return guardWriter(func() error {
 		// Room for what is written spares bbolt from mapping the file anew in
 		// the middle, when it copies all that it has in hand.
+		l.stuck = true
 		db, err := openBolt(l.f, int(v.highWater)*pageSize+size)
+		l.stuck = false
 		if err != nil {
 			return err
 		}
-		defer db.Close()
+		defer func() {
+			if !l.stuck {
+				db.Close()
+			}
+		}()
 		if err := l.commit(db, v, fn); err != nil || after == nil {
 			return err
 		}
@@ -139,12 +152,22 @@ func openBolt(f *os.File, size int) (*bolt.DB, error) {
 }
 
 func (l *lock) commit(db *bolt.DB, v *view, fn func(tx *bolt.Tx) error) error {
+	l.stuck = true
 	tx, err := db.Begin(true)
 	if err != nil {
+		l.stuck = false
 		return ioError("write the store's file", err)
 	}
+	defer func() {
+		tx.Rollback() // does nothing behind a commit; behind a panic it gives bbolt's locks back
+		l.stuck = false
+	}()
+	if uint64(tx.ID()) != v.txid+1 {
+		// The newest meta page was damaged after it was read, and bbolt would
+		// build on the version before.
+		return corrupt("the meta pages are damaged")
+	}
 	if err := fn(tx); err != nil {
-		tx.Rollback()
 		if err == errNoChange {
 			l.d.checked = checkedVersion{v.m.info, v.txid}
 			err = nil

@@ -66,6 +66,9 @@ func (d *driver) refresh(ctx context.Context) (*view, error) {
 	old := d.view.Load()
 	info, err := os.Stat(d.path)
 	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(d.path); err == nil {
+			return nil, d.leadsNowhere()
+		}
 		if old == nil && !d.mustExist {
 			return nil, nil
 		}
@@ -89,11 +92,16 @@ func (d *driver) refresh(ctx context.Context) (*view, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		d.mappings = append(d.mappings, m)
 	}
 	v, err := d.load(ctx, m)
 	if err != nil {
+		if old == nil || m != old.m {
+			m.close() // nobody else has it
+		}
 		return nil, err
+	}
+	if old == nil || m != old.m {
+		d.mappings = append(d.mappings, m)
 	}
 	d.view.Store(v)
 	d.recheck.Store(looked)
@@ -124,8 +132,11 @@ func settle(ctx context.Context, m *mapping, fn func(seen [4]uint64) error) erro
 		if err == nil {
 			err = guard(func() error { return fn(before) })
 		}
-		after, verr := m.versions()
-		if verr == nil && before == after {
+		after, aerr := m.versions()
+		if err == nil {
+			err = aerr
+		}
+		if before == after || aerr != nil {
 			// A meta page may have been caught half written. A commit takes
 			// far less than the pauses amount to.
 			if err == nil || !errors.Is(err, secretstore.ErrCorrupt) || pause > 4*time.Millisecond {
@@ -258,13 +269,34 @@ func (v *view) prove(shard int) error {
 	if v.isProven(shard) {
 		return nil
 	}
+	return v.proveShard(shard, nil)
+}
+
+// proveAbsent proves that the key has no record. It never goes by what it
+// remembers, because a file can be damaged after it was read. Nor does it go by
+// the search that didn't find the key, which follows the keys of branch pages.
+func (v *view) proveAbsent(key recordKey) error {
+	return v.proveShard(key.shard(), func(k recordKey) error {
+		if k == key {
+			return corrupt("the record is there and can't be reached")
+		}
+		return nil
+	})
+}
+
+// proveShard reads the names of a shard's records, and calls fn, which may be
+// nil, with their keys.
+func (v *view) proveShard(shard int, fn func(recordKey) error) error {
 	want, err := v.shardSum(shard)
 	if err != nil {
 		return err
 	}
 	var got sum
-	err = v.each(shard, shard+1, func(_ recordKey, _ []byte, tok token, _ []byte) error {
+	err = v.each(shard, shard+1, func(key recordKey, _ []byte, tok token, _ []byte) error {
 		got = got.plus(tok.sum())
+		if fn != nil {
+			return fn(key)
+		}
 		return nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package localfile_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ var workers = map[string]func(task []byte) error{
 	"write":   writeWorker,
 	"read":    readWorker,
 	"pace":    paceWorker,
+	"damage":  damageWorker,
 }
 
 // worker returns the worker of the name, also of those that this system alone has.
@@ -84,10 +86,27 @@ func count(bounded, full int) int {
 	return bounded
 }
 
-// sample is which of the cases of a long row a plain run takes: every third, from a
+// everyNth is which of the cases of a long row a plain run takes: every third, from a
 // start that the seed gives. In full it is all.
-type sample struct{ every, start uint64 }
+type everyNth struct{ every, start uint64 }
 
-func newSample(seed uint64) sample { return sample{uint64(count(3, 1)), seed} }
+func newEveryNth(seed uint64) everyNth { return everyNth{uint64(count(3, 1)), seed} }
 
-func (s sample) has(i int) bool { return (uint64(i)+s.start)%s.every == 0 }
+func (s everyNth) has(i int) bool { return (uint64(i)+s.start)%s.every == 0 }
+
+// testSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
+// repeat a run, or a new one.
+func testSeed(t *testing.T) uint64 {
+	seed := rand.Uint64() >> 40
+	if text := os.Getenv("SECRETSTORE_TEST_SEED"); text != "" {
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to repeat: SECRETSTORE_TEST_SEED=%d", seed)
+		}
+	})
+	return seed
+}

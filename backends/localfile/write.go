@@ -262,10 +262,14 @@ func (s *secrets) applyGroup(records *bolt.Bucket, before *view, root *rootNode,
 			touched = true
 		}
 		if c.record == nil {
-			if old != nil {
-				if err := records.Delete(c.key[:]); err != nil {
-					return false, ioError("write", err)
+			if old == nil {
+				if before != nil {
+					if err := before.proveAbsent(c.key); err != nil {
+						return false, err
+					}
 				}
+			} else if err := records.Delete(c.key[:]); err != nil {
+				return false, ioError("write", err)
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package runctx
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"path/filepath"
@@ -54,9 +55,9 @@ func azureMLWorkspace(env Env) finding {
 				}
 				store, err := parseAzureML(text)
 				switch {
-				case err != nil && (folder != "." || err == errIncomplete):
-					return wrong(workspaceSignal, configError("%s is not a workspace file of Azure ML: "+
-						"it needs subscription_id, resource_group and workspace_name; download it again from the workspace", path))
+				case err == errIncomplete, err == errDamaged, err != nil && folder != ".":
+					return wrong(workspaceSignal, configError("%s is not a workspace file of Azure ML: %v; "+
+						"download it again from the workspace, or set %s if it is another program's", path, err, EnvURL))
 				case err != nil || store == "":
 					passedOver = path + " is not Azure ML's"
 				default:
@@ -76,15 +77,21 @@ type configFileError string
 func (e configFileError) Error() string { return string(e) }
 
 const (
-	errIncomplete configFileError = "some keys are missing"
-	errNotJSON    configFileError = "not a JSON object"
+	errIncomplete configFileError = "it needs subscription_id, resource_group and workspace_name"
+	errDamaged    configFileError = "it is not valid JSON"
+	errNotJSON    configFileError = "it is not a JSON object"
 )
 
 // parseAzureML returns the URL that a workspace file leads to, or "" if the file
 // is not one.
 func parseAzureML(text []byte) (string, error) {
+	text = bytes.TrimPrefix(text, byteOrderMark)
 	var all map[string]json.RawMessage
 	if json.Unmarshal(text, &all) != nil {
+		// Edited by hand, it still says whose it is.
+		if bytes.Contains(text, []byte(`"subscription_id"`)) && bytes.Contains(text, []byte(`"workspace_name"`)) {
+			return "", errDamaged
+		}
 		return "", errNotJSON
 	}
 	get := func(key string) (value string, there bool) {
@@ -97,7 +104,8 @@ func parseAzureML(text []byte) (string, error) {
 	subscription, a := get("subscription_id")
 	group, b := get("resource_group")
 	workspace, c := get("workspace_name")
-	if scope, ok := get("Scope"); ok && !a && !b && !c {
+	// Another program's Scope is no path of Azure's.
+	if scope, _ := get("Scope"); strings.HasPrefix(strings.ToLower(scope), "/subscriptions/") && !a && !b && !c {
 		// /subscriptions/S/resourceGroups/G/providers/…/workspaces/W
 		parts := strings.Split(scope, "/")
 		if len(parts) < 9 {

@@ -11,7 +11,7 @@ import (
 
 // Decision is what [Detect] found out.
 type Decision struct {
-	URL       string   // the store; it holds no credential
+	URL       string   // the store; parameters that no bundled store takes show as "…"
 	Submitted bool     // whether this is a submitted run, or else a local process
 	RunID     string   // of the submitted run, or ""
 	Reason    string   // why this store, in one sentence
@@ -29,11 +29,14 @@ type Signal struct {
 // String returns the decision in a few lines, for a log.
 func (d Decision) String() string {
 	var b strings.Builder
-	where := "local"
+	where, store, why := "local", d.URL, d.Reason
 	if d.Submitted {
 		where = "submitted run " + d.RunID
 	}
-	fmt.Fprintf(&b, "store:  %s\nwhere:  %s\nwhy:    %s\n", d.URL, where, d.Reason)
+	if store == "" {
+		store, why = "none", "no store could be chosen"
+	}
+	fmt.Fprintf(&b, "store:  %s\nwhere:  %s\nwhy:    %s\n", store, where, why)
 	b.WriteString("looked at:\n")
 	width := 0
 	for _, s := range d.Signals {
@@ -55,6 +58,10 @@ type finding struct {
 	url    string // the store that it names, or ""
 	reason string
 	err    error // the signal is there, and is wrong
+
+	// serverOnly says that the path in the URL is a default: any store on that
+	// server agrees with it.
+	serverOnly bool
 }
 
 func absentSignal(name, detail string) finding {
@@ -76,74 +83,99 @@ func wrong(name string, err *secretstore.Error) finding {
 // An error is of kind [secretstore.ErrInvalidConfig]; the Decision beside it says
 // what was looked at.
 func Detect(env Env) (Decision, error) {
-	d := Decision{RunID: env.Getenv(EnvRunID)}
+	d, _, err := detect(env)
+	return d, err
+}
+
+// detect is Detect, and returns the URL as it was found.
+func detect(env Env) (d Decision, raw string, err error) {
+	d.RunID = env.Getenv(EnvRunID)
 	if d.RunID == "" {
 		d.RunID = env.Getenv("AZUREML_RUN_ID")
 	}
 	d.Submitted = d.RunID != ""
-
-	// The first of these that is there decides.
-	first := []func(Env) finding{explicit, storeURL, azureMLRun}
-	// Of these, two that name different stores are an error.
-	second := []func(Env) finding{workspaceFile, vaultAddr, keyVaultURL}
-
-	var chosen *finding
-	for _, look := range first {
-		f := look(env)
-		if f.signal.Name == "" {
-			continue
-		}
-		if chosen == nil && (f.err != nil || f.url != "") {
-			f.signal.Used = true
-			chosen = &f
-		} else if f.signal.Found {
-			f.signal.Detail += "; outranked"
-		}
-		d.Signals = append(d.Signals, f.signal)
-		if chosen != nil && chosen.err != nil {
-			return d, chosen.err
-		}
+	chosen, err := choose(env, &d)
+	if err != nil {
+		return d, "", err
 	}
-	decided := chosen != nil
-	for _, look := range second {
-		f := look(env)
-		switch {
-		case decided && f.signal.Found:
-			f.signal.Detail += "; outranked"
-		case !decided && f.err != nil:
-			d.Signals = append(d.Signals, f.signal)
-			return d, f.err
-		case !decided && f.url != "" && chosen == nil:
-			f.signal.Used = true
-			chosen = &f
-		case !decided && f.url != "" && f.url != chosen.url:
-			d.Signals = append(d.Signals, f.signal)
-			return d, configError("%s names the store %s, and %s names %s: set %s to the one that is meant",
-				chosen.signal.Name, chosen.url, f.signal.Name, f.url, EnvURL)
-		}
-		d.Signals = append(d.Signals, f.signal)
-	}
-
 	own := Signal{Name: "local file", Detail: env.DefaultStore}
 	switch {
 	case chosen != nil:
-		d.URL, d.Reason = chosen.url, chosen.reason
+		raw, d.Reason = chosen.url, chosen.reason
 	case d.Submitted:
 		own.Detail = "not used in a submitted run"
-		d.Signals = append(d.Signals, own)
-		return d, configError("this is the submitted run %q, and nothing says which store is its own: "+
+		err = configError("this is the submitted run %q, and nothing says which store is its own: "+
 			"submit it with the variables of Run.Environ, or set %s", d.RunID, EnvURL)
 	case env.DefaultStore == "":
 		own.Detail = "the user has no home folder"
-		d.Signals = append(d.Signals, own)
-		return d, configError("nothing says which store to use, and the user has no home folder for a local file: set %s", EnvURL)
+		err = configError("nothing says which store to use, and the user has no home folder for a local file: set %s", EnvURL)
 	default:
 		own.Found, own.Used = true, true
-		d.URL = localfile.FileURL(env.DefaultStore)
+		raw = localfile.FileURL(env.DefaultStore)
 		d.Reason = "nothing names another store, so it is the user's own encrypted file"
 	}
 	d.Signals = append(d.Signals, own)
-	return d, nil
+	d.URL = display(raw)
+	return d, raw, err
+}
+
+// choose returns the finding that decides, or nil if nothing names a store, and
+// writes down in d what it looked at.
+func choose(env Env, d *Decision) (*finding, error) {
+	var chosen *finding
+	at := 0 // of the chosen signal
+	use := func(f finding) {
+		f.signal.Used = true
+		chosen, at = &f, len(d.Signals)
+		d.Signals = append(d.Signals, f.signal)
+	}
+	// The first of these that is there decides.
+	for _, look := range []func(Env) finding{explicit, storeURL, azureMLRun} {
+		f := look(env)
+		switch {
+		case f.signal.Name == "":
+			continue
+		case chosen == nil && f.url != "":
+			use(f)
+			continue
+		case chosen != nil && f.signal.Found:
+			f.signal.Detail += "; outranked"
+		}
+		d.Signals = append(d.Signals, f.signal)
+		if chosen == nil && f.err != nil {
+			return nil, f.err
+		}
+	}
+	decided := chosen != nil
+	// Of these, two that name different stores are an error.
+	for _, look := range []func(Env) finding{workspaceFile, vaultAddr, keyVaultURL} {
+		f := look(env)
+		var err error
+		switch {
+		case decided && f.signal.Found:
+			f.signal.Detail += "; outranked"
+		case decided:
+		case f.err != nil:
+			err = f.err
+		case f.url == "":
+		case chosen == nil:
+			use(f)
+			continue
+		case sameStore(env, chosen.url, f):
+			f.signal.Detail += "; agrees"
+		default:
+			err = configError("%s names the store %s, and %s names %s (%s): set %s to the one that is meant",
+				chosen.signal.Name, display(chosen.url), f.signal.Name, display(f.url), f.signal.Detail, EnvURL)
+		}
+		d.Signals = append(d.Signals, f.signal)
+		if err != nil {
+			if chosen != nil {
+				d.Signals[at].Used = false
+			}
+			return nil, err
+		}
+	}
+	return chosen, nil
 }
 
 func explicit(env Env) finding {
@@ -154,7 +186,7 @@ func explicit(env Env) finding {
 	if _, err := secretstore.ParseURL(env.URL); err != nil {
 		return wrong(name, fromURL(name, err))
 	}
-	return found(name, env.URL, env.URL, "it was chosen explicitly")
+	return found(name, env.URL, display(env.URL), "it was chosen explicitly")
 }
 
 func storeURL(env Env) finding {
@@ -165,7 +197,7 @@ func storeURL(env Env) finding {
 	if _, err := secretstore.ParseURL(raw); err != nil {
 		return wrong(EnvURL, fromURL(EnvURL, err))
 	}
-	return found(EnvURL, raw, raw, EnvURL+" names it")
+	return found(EnvURL, raw, display(raw), EnvURL+" names it")
 }
 
 // fromURL is the error of a signal whose URL is wrong.
@@ -174,30 +206,49 @@ func fromURL(signal string, err error) *secretstore.Error {
 }
 
 func vaultAddr(env Env) finding {
-	const name = "VAULT_ADDR"
-	addr := env.Getenv(name)
-	if addr == "" {
-		return absentSignal(name, "not set")
+	raw, path := env.Getenv(envVaultAddr), env.Getenv(EnvVaultPath)
+	switch {
+	case raw == "" && path != "":
+		return absentSignal(envVaultAddr, "not set; "+EnvVaultPath+" alone names no store")
+	case raw == "":
+		return absentSignal(envVaultAddr, "not set")
 	}
-	u, err := url.Parse(addr)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return wrong(name, configError("VAULT_ADDR is not an address: it looks like https://vault.example.com:8200"))
+	addr, err := parseVaultAddr(raw)
+	if err != nil {
+		return wrong(envVaultAddr, err)
 	}
-	if u.User != nil {
-		return wrong(name, configError("VAULT_ADDR has a user or password in it; set VAULT_TOKEN, or another way to log in, instead"))
-	}
-	path := env.Getenv(EnvVaultPath)
-	if path == "" {
+	detail := addr.Scheme + "://" + addr.Host + addr.Path
+	serverOnly := path == ""
+	if serverOnly {
 		path = defaultVaultPath
+	} else {
+		detail += ", path " + path
 	}
 	path = strings.Trim(path, "/")
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return wrong(name, configError("%s is not a path: it looks like %s, a mount and a prefix", EnvVaultPath, defaultVaultPath))
+			return wrong(envVaultAddr, configError("%s is not a path: it looks like %s, a mount and a prefix", EnvVaultPath, defaultVaultPath))
 		}
 	}
-	store := "vault://" + (&url.URL{Path: "/" + path}).EscapedPath()
-	return found(name, store, u.Scheme+"://"+u.Host+", path "+path, "VAULT_ADDR is set")
+	f := found(envVaultAddr, "vault://"+(&url.URL{Path: "/" + path}).EscapedPath(), detail, envVaultAddr+" is set")
+	f.serverOnly = serverOnly
+	return f
+}
+
+// parseVaultAddr parses the address of a Vault server. The error doesn't repeat it.
+func parseVaultAddr(raw string) (*url.URL, *secretstore.Error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err == nil && u.User != nil:
+		return nil, configError("VAULT_ADDR has a user or password in it; set VAULT_TOKEN, or another way to log in, instead")
+	case err == nil && u.Scheme == "unix" && u.Host == "" && u.Path != "":
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return nil, configError("VAULT_ADDR is not an address: it looks like https://vault.example.com:8200")
+	}
+	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return nil, configError("VAULT_ADDR has parameters; it is the server's address alone, like https://vault.example.com:8200")
+	}
+	return u, nil
 }
 
 func keyVaultURL(env Env) finding {

@@ -2,8 +2,10 @@ package runctx_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +72,7 @@ func TestDetect(t *testing.T) {
 		want      string // the URL; "file" is the default store
 		submitted string // run id
 		used      string // signal
+		says      string // in what the decision says
 		wantErr   []string
 	}{
 		{name: "nothing", want: "file", used: "local file"},
@@ -138,6 +141,53 @@ func TestDetect(t *testing.T) {
 		{name: "a workspace file and VAULT_ADDR that agree", vars: with(nil, "VAULT_ADDR", "https://v"),
 			files: map[string]string{ours: `{"url": "vault:///secret/secretstore"}`}, want: "vault:///secret/secretstore", used: "workspace file"},
 
+		{name: "a parameter that no store takes, in SECRETSTORE_URL", vars: with(nil, "SECRETSTORE_URL", "vault://v/kv/team?namespace=ml&token=hunter2"),
+			want: "vault://v/kv/team?namespace=ml&…", used: "SECRETSTORE_URL"},
+		{name: "a parameter that is all secret, in the explicit choice", url: "vault://v/kv/team?hunter2", want: "vault://v/kv/team?…", used: "explicit choice"},
+		{name: "parameters that can't be parsed", url: "vault://v/kv/team?namespace=ml;token=hunter2", want: "vault://v/kv/team?…", used: "explicit choice"},
+		{name: "a conflict of a URL with a token", vars: with(nil, "KEY_VAULT_URL", "https://kv.vault.azure.net"),
+			files: map[string]string{ours: `{"url": "vault://v/kv/team?token=hunter2"}`}, wantErr: []string{"vault://v/kv/team?…", "azurekv://kv"}},
+		{name: "VAULT_ADDR with a token", vars: with(nil, "VAULT_ADDR", "https://v:8200?token=hunter2"), wantErr: []string{"VAULT_ADDR", "parameters"}},
+		{name: "KEY_VAULT_URL with a password", vars: with(nil, "KEY_VAULT_URL", "https://me:hunter2@kv.vault.azure.net"), wantErr: []string{"KEY_VAULT_URL"}},
+		{name: "KEY_VAULT_URL with a token", vars: with(nil, "KEY_VAULT_URL", "https://kv.vault.azure.net?sig=hunter2"), wantErr: []string{"KEY_VAULT_URL"}},
+
+		{name: "VAULT_ADDR completes the URL of the workspace file", vars: with(nil, "VAULT_ADDR", "http://127.0.0.1:8200"),
+			files: map[string]string{ours: `{"url": "vault:///kv/team?auth=approle"}`}, want: "vault:///kv/team?auth=approle", used: "workspace file"},
+		{name: "VAULT_ADDR is the server of the workspace file's URL", vars: with(nil, "VAULT_ADDR", "https://V:8200/"),
+			files: map[string]string{ours: `{"url": "vault://v:8200/kv/team"}`}, want: "vault://v:8200/kv/team", used: "workspace file"},
+		{name: "VAULT_ADDR is another server", vars: with(nil, "VAULT_ADDR", "https://w:8200"),
+			files: map[string]string{ours: `{"url": "vault://v:8200/kv/team"}`}, wantErr: []string{"vault://v:8200/kv/team", "VAULT_ADDR", "https://w:8200"}},
+		{name: "VAULT_ADDR is the server without TLS", vars: with(nil, "VAULT_ADDR", "http://v:8200"),
+			files: map[string]string{ours: `{"url": "vault://v:8200/kv/team"}`}, wantErr: []string{"vault://v:8200/kv/team", "VAULT_ADDR"}},
+		{name: "SECRETSTORE_VAULT_PATH says otherwise", vars: with(nil, "VAULT_ADDR", "https://v", "SECRETSTORE_VAULT_PATH", "kv/other"),
+			files: map[string]string{ours: `{"url": "vault:///kv/team"}`}, wantErr: []string{"vault:///kv/team", "vault:///kv/other"}},
+		{name: "SECRETSTORE_VAULT_PATH says the same", vars: with(nil, "VAULT_ADDR", "https://v", "SECRETSTORE_VAULT_PATH", "kv/team"),
+			files: map[string]string{ours: `{"url": "vault://v:443/kv/team/?auth=kubernetes&role=r"}`}, want: "vault://v:443/kv/team/?auth=kubernetes&role=r", used: "workspace file"},
+		{name: "another layout is another store", vars: with(nil, "VAULT_ADDR", "https://v", "SECRETSTORE_VAULT_PATH", "kv/team"),
+			files: map[string]string{ours: `{"url": "vault:///kv/team?layout=map"}`}, wantErr: []string{"layout=map", "vault:///kv/team"}},
+		{name: "VAULT_ADDR is a socket", vars: with(nil, "VAULT_ADDR", "unix:///run/vault.sock"), want: "vault:///secret/secretstore", used: "VAULT_ADDR"},
+		{name: "SECRETSTORE_VAULT_PATH alone", vars: with(nil, "SECRETSTORE_VAULT_PATH", "kv/team"), want: "file", used: "local file", says: "names no store"},
+		{name: "KEY_VAULT_URL is the workspace file's vault", vars: with(nil, "KEY_VAULT_URL", "https://Team.vault.azure.net:443/"),
+			files: map[string]string{ours: `{"url": "azurekv://team"}`}, want: "azurekv://team", used: "workspace file"},
+		{name: "KEY_VAULT_URL is a vault of that name in another cloud", vars: with(nil, "KEY_VAULT_URL", "https://team.vault.azure.cn"),
+			files: map[string]string{ours: `{"url": "azurekv://team"}`}, wantErr: []string{"azurekv://team,", "azurekv://team.vault.azure.cn"}},
+
+		{name: "another program's Scope", files: map[string]string{"home/me/config.json": `{"Scope": "openid"}`}, want: "file", used: "local file", says: "not Azure ML's"},
+		{name: "Azure ML: a Scope cut short", files: map[string]string{"home/me/config.json": `{"Scope": "/subscriptions/S/resourceGroups/G"}`}, wantErr: []string{"config.json", "workspace_name"}},
+		{name: "Azure ML: config.json with a comma too many", files: map[string]string{"home/me/config.json": strings.Replace(amlText, `"W"`, `"W",`, 1)},
+			wantErr: []string{"config.json", "JSON", "SECRETSTORE_URL"}},
+		{name: "Azure ML: config.json with a byte order mark", files: map[string]string{"home/me/config.json": "\ufeff" + amlText}, want: amlURL, used: "workspace file"},
+		{name: "ours with a byte order mark", files: map[string]string{ours: "\ufeff" + `{"url": "memory://"}`}, want: "memory://", used: "workspace file"},
+		{name: "Azure ML: keys of another type", files: map[string]string{"home/me/config.json": `{"subscription_id": ["hunter2"], "resource_group": 1, "workspace_name": null}`},
+			wantErr: []string{"subscription_id"}},
+		{name: "Azure ML: project.json after config.json in all folders",
+			files: map[string]string{"home/me/project/.azureml/project.json": strings.ReplaceAll(amlText, "W", "other"), ".azureml/config.json": amlText},
+			want:  amlURL, used: "workspace file"},
+		{name: "a .azureml/config.json of another program", files: map[string]string{"home/.azureml/config.json": `{}`}, want: "file", used: "local file", says: "not Azure ML's"},
+		{name: "a submitted run and another program's config.json", vars: with(nil, "SECRETSTORE_RUN_ID", "run-8"), submitted: "run-8",
+			files: map[string]string{"home/me/config.json": `{"port": 80}`}, wantErr: []string{"run-8"}},
+		{name: "both run ids", vars: with(azureRun, "SECRETSTORE_RUN_ID", "run-9"), want: amlURL, used: "Azure ML run", submitted: "run-9"},
+
 		{name: "SECRETSTORE_URL with a password", vars: with(nil, "SECRETSTORE_URL", "vault://me:hunter2@host/secret"), wantErr: []string{"SECRETSTORE_URL", "user or password"}},
 		{name: "SECRETSTORE_URL that can't be parsed", vars: with(nil, "SECRETSTORE_URL", "://hunter2%zz"), wantErr: []string{"SECRETSTORE_URL"}},
 	}
@@ -156,12 +206,20 @@ func TestDetect(t *testing.T) {
 			if len(d.Signals) == 0 {
 				t.Error("got no signals")
 			}
-			if strings.Contains(d.String(), "hunter2") || err != nil && strings.Contains(err.Error(), "hunter2") {
+			if strings.Contains(fmt.Sprintf("%s %#v", d, d), "hunter2") || err != nil && strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the credential shows in %v, %v", d, err)
 			}
 			if tt.wantErr != nil {
 				if !errors.Is(err, secretstore.ErrInvalidConfig) {
 					t.Fatalf("got %v, want ErrInvalidConfig", err)
+				}
+				for _, s := range d.Signals {
+					if s.Used {
+						t.Errorf("the signal %s is used, and there is no decision", s.Name)
+					}
+				}
+				if d.URL != "" || !strings.Contains(d.String(), "none") {
+					t.Errorf("got the store %q beside an error, and the text %s", d.URL, d)
 				}
 				for _, part := range tt.wantErr {
 					if !strings.Contains(err.Error(), part) {
@@ -189,10 +247,33 @@ func TestDetect(t *testing.T) {
 			if len(used) != 1 || used[0] != tt.used {
 				t.Errorf("got signals %q used, want %q", used, tt.used)
 			}
+			if !strings.Contains(d.String(), tt.says) {
+				t.Errorf("want %q in what the decision says: %s", tt.says, d)
+			}
 			if d.Reason == "" || !strings.Contains(d.String(), d.URL) || !strings.Contains(d.String(), d.Reason) {
 				t.Errorf("the decision does not explain itself: %s", d)
 			}
 		})
+	}
+}
+
+// TestDetectReadsNoCredential: Detect asks for the variables that name a store, and
+// for no token.
+func TestDetectReadsNoCredential(t *testing.T) {
+	t.Parallel()
+	known := []string{"SECRETSTORE_URL", "SECRETSTORE_RUN_ID", "SECRETSTORE_VAULT_PATH", "VAULT_ADDR", "KEY_VAULT_URL",
+		"AZUREML_RUN_ID", "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"}
+	for _, vars := range []map[string]string{nil, azureRun, with(nil, "VAULT_ADDR", "https://v", "KEY_VAULT_URL", "https://kv.vault.azure.net")} {
+		env := fakeEnv(t, vars, map[string]string{ours: `{"url": "vault:///kv/team"}`})
+		getenv := env.Getenv
+		env.Getenv = func(name string) string {
+			if !slices.Contains(known, name) {
+				t.Errorf("Detect reads %s", name)
+			}
+			return getenv(name)
+		}
+		// Whether there is a decision is TestDetect's matter.
+		_, _ = runctx.Detect(env)
 	}
 }
 

@@ -45,4 +45,8 @@
 //	azurekv://name                             an Azure key vault
 //	azureml://subscriptions/S/resourceGroups/G/workspaces/W
 //	                                           that workspace's default key vault
+//
+// Where a workspace file names a Vault, VAULT_ADDR with the same address is no second
+// choice: it completes vault:///mount/prefix, or agrees with vault://host:port/….
+// SECRETSTORE_VAULT_PATH beside it must then name the same path.
 package runctx

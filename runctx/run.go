@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
@@ -21,6 +22,8 @@ const (
 	// EnvVaultPath is the mount and prefix of the secrets in the Vault of VAULT_ADDR.
 	EnvVaultPath = "SECRETSTORE_VAULT_PATH"
 
+	envVaultAddr = "VAULT_ADDR"
+
 	defaultVaultPath = "secret/secretstore"
 )
 
@@ -29,6 +32,7 @@ const (
 type Run struct {
 	secretstore.StoreCloser
 	decision Decision
+	url      string // as it was found
 }
 
 // Config says how to open a Run. The zero Config opens what [Open] opens.
@@ -55,7 +59,7 @@ func (c Config) Open(ctx context.Context) (*Run, error) {
 	} else if env, err = HostEnv(); err != nil {
 		return nil, err
 	}
-	decision, err := Detect(env)
+	decision, raw, err := detect(env)
 	if err != nil {
 		return nil, err
 	}
@@ -63,28 +67,36 @@ func (c Config) Open(ctx context.Context) (*Run, error) {
 	if openers == nil {
 		openers = Openers()
 	}
-	store, err := openers.Open(ctx, decision.openURL())
+	store, err := openers.Open(ctx, openURL(raw, decision.Submitted))
 	if err != nil {
 		return nil, err
 	}
-	return &Run{StoreCloser: store, decision: decision}, nil
+	return &Run{StoreCloser: store, decision: decision, url: raw}, nil
 }
 
 // openURL returns the URL to open. A submitted run reads what was set before it: a
-// file that isn't there is a mistake, and not an empty store.
-func (d Decision) openURL() string {
-	u, err := url.Parse(d.URL)
-	if err != nil || !d.Submitted || u.Scheme != "file" || u.Query().Has("create") {
-		return d.URL
+// file that isn't there is a mistake, and not an empty store, also where the
+// launcher's own URL would have it made.
+func openURL(raw string, submitted bool) string {
+	u, err := url.Parse(raw)
+	if err != nil || !submitted || u.Scheme != "file" {
+		return raw
 	}
-	q := u.Query()
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil || len(q["create"]) > 1 || q.Get("create") != "" && q.Get("create") != "yes" {
+		return raw // the opener says what is wrong with it
+	}
 	q.Set("create", "no")
 	u.RawQuery = q.Encode()
 	return u.String()
 }
 
 // Decision returns which store was chosen, and why.
-func (r *Run) Decision() Decision { return r.decision }
+func (r *Run) Decision() Decision {
+	d := r.decision
+	d.Signals = slices.Clone(d.Signals)
+	return d
+}
 
 // Delete removes the names; see [secretstore.Deleter]. If the store can't delete,
 // the error is [errors.ErrUnsupported].
@@ -111,8 +123,8 @@ func (r *Run) Environ() []string {
 	if id == "" {
 		id = newRunID()
 	}
-	environ := []string{EnvURL + "=" + r.decision.URL, EnvRunID + "=" + id}
-	u, err := url.Parse(r.decision.URL)
+	environ := []string{EnvURL + "=" + r.url, EnvRunID + "=" + id}
+	u, err := url.Parse(r.url)
 	if err != nil {
 		return environ
 	}

@@ -19,6 +19,9 @@ const WorkspaceFile = ".secretstore/config.json"
 
 const workspaceSignal = "workspace file"
 
+// byteOrderMark is what some editors on Windows put before a text.
+var byteOrderMark = []byte("\ufeff")
+
 // WorkspaceConfig returns the text of a [WorkspaceFile] that names the store.
 func WorkspaceConfig(storeURL string) ([]byte, error) {
 	if _, err := secretstore.ParseURL(storeURL); err != nil {
@@ -49,7 +52,7 @@ func workspaceFile(env Env) finding {
 }
 
 func parseWorkspace(text []byte) (store, problem string) {
-	d := json.NewDecoder(bytes.NewReader(text))
+	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))
 	d.DisallowUnknownFields()
 	var config struct {
 		URL string `json:"url"`

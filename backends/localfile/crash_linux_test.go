@@ -36,7 +36,7 @@ var crashCases = []struct {
 
 // killAtCalls kills a process at every system call with which an operation writes:
 // before the call, and in the middle of it if it is a write of bytes.
-func killAtCalls(t *testing.T, k *kills) {
+func killAtCalls(t *testing.T, calls everyNth, k *kills) {
 	for _, c := range crashCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +49,7 @@ func killAtCalls(t *testing.T, k *kills) {
 			}
 			task := operateTask{State: before, Operations: c.operations}
 			done, _ := task.after(1)
-			atEachCall(t, k, func() site { return copySite(t, base) }, func(d site) any { task.Site = d; return task },
+			atEachCall(t, calls, k, func() site { return copySite(t, base) }, func(d site) any { task.Site = d; return task },
 				func(t *testing.T, d site, acked int) error {
 					candidates := []state{done, before}
 					if acked == 1 {
@@ -67,16 +67,20 @@ func killAtCalls(t *testing.T, k *kills) {
 	}
 	t.Run("first Set", func(t *testing.T) {
 		t.Parallel()
-		atEachCall(t, k, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
+		atEachCall(t, calls, k, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
 			func(t *testing.T, d site, acked int) error { return firstSurvives(t, d, acked == 1) })
 	})
 }
 
 // atEachCall runs a process again and again, each time on a site of its own, and
-// kills it one system call later. check looks at what is left.
-func atEachCall(t *testing.T, k *kills, place func() site, task func(site) any, check func(t *testing.T, d site, acked int) error) {
+// kills it at one system call after the other, or at a sample of them. check looks
+// at what is left.
+func atEachCall(t *testing.T, calls everyNth, k *kills, place func() site, task func(site) any, check func(t *testing.T, d site, acked int) error) {
 	for _, v := range []verdict{kill, tear} {
-		for n := 1; ; n++ {
+		for n, last := 1, false; !last; n++ {
+			if !calls.has(n) {
+				continue
+			}
 			d := place()
 			seen, at := 0, ""
 			acked := 0
@@ -103,7 +107,8 @@ func atEachCall(t *testing.T, k *kills, place func() site, task func(site) any, 
 					t.Errorf("the operation was only seen to make %d system calls", n-1)
 				}
 				os.RemoveAll(string(d))
-				break
+				last = true
+				continue
 			}
 			if status.Signal() != syscall.SIGKILL {
 				t.Fatalf("call %d (%s): %v\n%s", n, at, status.Signal(), stderr)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func killAtCalls(t *testing.T, _ *kills) {
+func killAtCalls(t *testing.T, _ everyNth, _ *kills) {
 	if os.Getenv("CI") != "" {
 		t.Fatal("CI must test kills at system calls, which takes linux on amd64 or arm64")
 	}

@@ -131,7 +131,7 @@ func TestLinkToNowhere(t *testing.T) {
 	}
 	c := d.config(0)
 	c.Path = link
-	store, err := localfile.Open(t.Context(), c)
+	_, err := localfile.Open(t.Context(), c)
 	wantKind(t, "Open", err, secretstore.ErrUnavailable)
 	wantKind(t, "Create", localfile.Create(t.Context(), c), secretstore.ErrUnavailable)
 
@@ -139,7 +139,8 @@ func TestLinkToNowhere(t *testing.T) {
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
-	if store, err = localfile.Open(t.Context(), c); err != nil {
+	store, err := localfile.Open(t.Context(), c)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()

@@ -14,6 +14,7 @@ import (
 // with EIO. The error must be of its kind and say truly whether something was
 // written; old values must stand; and the same handle must be able to go on.
 func TestDiskFaults(t *testing.T) {
+	calls := newEveryNth(testSeed(t))
 	var faults faultCounts
 	t.Run("at every system call", func(t *testing.T) {
 		for _, c := range crashCases {
@@ -28,7 +29,7 @@ func TestDiskFaults(t *testing.T) {
 				}
 				task := operateTask{State: before, Operations: c.operations}
 				done, _ := task.after(1)
-				failAtEachCall(t, &faults, func() site { return copySite(t, base) }, func(d site) any { task.Site = d; return task },
+				failAtEachCall(t, calls, &faults, func() site { return copySite(t, base) }, func(d site) any { task.Site = d; return task },
 					func(d site, acked bool) error {
 						candidates := []state{done, before}
 						if acked {
@@ -44,7 +45,7 @@ func TestDiskFaults(t *testing.T) {
 		}
 		t.Run("first Set", func(t *testing.T) {
 			t.Parallel()
-			failAtEachCall(t, &faults, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
+			failAtEachCall(t, calls, &faults, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
 				func(d site, acked bool) error { return firstSurvives(t, d, acked) })
 		})
 	})
@@ -56,12 +57,12 @@ func TestDiskFaults(t *testing.T) {
 
 type faultCounts struct{ calls, operations atomic.Int64 }
 
-// failAtEachCall runs a process again and again, and has one system call later fail
-// each time.
-func failAtEachCall(t *testing.T, faults *faultCounts, place func() site, task func(site) any, check func(d site, acked bool) error) {
+// failAtEachCall runs a process again and again, and has one system call after the
+// other fail, or a sample of them.
+func failAtEachCall(t *testing.T, calls everyNth, faults *faultCounts, place func() site, task func(site) any, check func(d site, acked bool) error) {
 	for n := 1; ; n++ {
 		for i, v := range []verdict{noSpace, ioFails} {
-			if !fullCounts() && n%2 != i {
+			if !calls.has(2*n + i) {
 				continue
 			}
 			d := place()

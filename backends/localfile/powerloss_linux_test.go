@@ -100,18 +100,15 @@ func (rec *recording) replay(d *disk, c systemCall) error {
 }
 
 // images makes what the disk may hold when the power fails, for each instant from
-// the call first on: once with all lost that may be, and some more times at random.
+// the call first on, n times: with all lost that may be, or with parts at random.
 // check looks at each, with the number of operations that were acknowledged.
-func (rec *recording) images(t *testing.T, r *rand.Rand, first, more int, check func(d site, acked int) error) (made int) {
+func (rec *recording) images(t *testing.T, r *rand.Rand, first, n int, check func(d site, acked int) error) (made int) {
 	t.Helper()
 	model, acked := rec.start(), 0
 	place := memoryDir(t)
 	for i := 0; ; i++ {
-		for j := 0; i >= first && j <= more; j++ {
-			p := 0.0
-			if j > 0 {
-				p = []float64{r.Float64(), 0.05, 0.95, 0.5}[r.IntN(4)]
-			}
+		for j := 0; i >= first && j < n; j++ {
+			p := []float64{0, 0, r.Float64(), 0.05, 0.95, 0.5}[r.IntN(6)]
 			d := site(filepath.Join(place, "image"))
 			if err := model.lose(r, p, string(d)); err != nil {
 				t.Fatal(err)
@@ -161,19 +158,19 @@ func TestPowerLoss(t *testing.T) {
 				made.Add(int64(fn(t)))
 			})
 		}
-		run("operations", func(t *testing.T) int { return loseOperations(t, seed, count(2, 30)) })
+		run("operations", func(t *testing.T) int { return loseOperations(t, seed, count(1, 25)) })
 		for i := range count(1, 6) {
-			run(fmt.Sprint("random operations ", i), func(t *testing.T) int { return loseRandomOperations(t, seed+uint64(i), count(1, 10)) })
+			run(fmt.Sprint("random operations ", i), func(t *testing.T) int { return loseRandomOperations(t, seed+uint64(i), count(1, 8)) })
 		}
 		run("first Set", func(t *testing.T) int { return loseFirst(t, seed, count(3, 30)) })
-		run("first Set after a kill", func(t *testing.T) int { return loseFirstAfterKill(t, seed, count(1, 10)) })
+		run("first Set after a kill", func(t *testing.T) int { return loseFirstAfterKill(t, seed, count(1, 5)) })
 	})
 	t.Logf("power loss: %d disks read, seed %d", made.Load(), seed)
 }
 
-func loseOperations(t *testing.T, seed uint64, more int) int {
+func loseOperations(t *testing.T, seed uint64, n int) int {
 	d, s := newSite(t, 60)
-	return loseTask(t, d, seed, more, operateTask{Site: d, State: s, Operations: []operation{
+	return loseTask(t, d, seed, n, operateTask{Site: d, State: s, Operations: []operation{
 		{Kind: "set", Names: []string{"new"}, Serial: 2},
 		{Kind: "set", Names: []string{modelName(7)}, Serial: 2},
 		{Kind: "batch", Names: modelRange(30, 80), Serial: 3},
@@ -187,7 +184,7 @@ func loseOperations(t *testing.T, seed uint64, more int) int {
 	}})
 }
 
-func loseRandomOperations(t *testing.T, seed uint64, more int) int {
+func loseRandomOperations(t *testing.T, seed uint64, n int) int {
 	d, s := newSite(t, 60)
 	task := operateTask{Site: d, State: s, Seed: seed}
 	next := task.operations()
@@ -198,10 +195,10 @@ func loseRandomOperations(t *testing.T, seed uint64, more int) int {
 		ops = append(ops, op)
 	}
 	task.Operations = ops
-	return loseTask(t, d, seed, more, task)
+	return loseTask(t, d, seed, n, task)
 }
 
-func loseTask(t *testing.T, d site, seed uint64, more int, task operateTask) int {
+func loseTask(t *testing.T, d site, seed uint64, n int, task operateTask) int {
 	old, err := sealedParts(d.path())
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +211,7 @@ func loseTask(t *testing.T, d site, seed uint64, more int, task operateTask) int
 	}
 	rec := newRecording(t, string(d))
 	rec.run(t, workerCommand(t, "operate", string(d), task), 0)
-	return rec.images(t, rand.New(rand.NewPCG(seed, 0)), 0, more, func(d site, acked int) error {
+	return rec.images(t, rand.New(rand.NewPCG(seed, 0)), 0, n, func(d site, acked int) error {
 		before, under := task.after(acked)
 		if _, err := survivor(t.Context(), d, under, before); err != nil || acked <= rotated {
 			return err
@@ -227,33 +224,38 @@ func loseTask(t *testing.T, d site, seed uint64, more int, task operateTask) int
 	})
 }
 
-func loseFirst(t *testing.T, seed uint64, more int) int {
+func loseFirst(t *testing.T, seed uint64, n int) int {
 	d := emptySite(t)
 	rec := newRecording(t, string(d))
 	task := operateTask{Site: d, First: true}
 	rec.run(t, workerCommand(t, "operate", string(d), task), 0)
-	return rec.images(t, rand.New(rand.NewPCG(seed, 1)), 0, more, func(d site, acked int) error { return firstOnDisk(t, d, acked > 0) })
+	return rec.images(t, rand.New(rand.NewPCG(seed, 1)), 0, n, func(d site, acked int) error { return firstOnDisk(t, d, acked > 0) })
 }
 
 // loseFirstAfterKill kills the process that makes the store at each of its calls,
 // has another one take its place, and lets the power fail while that works.
-func loseFirstAfterKill(t *testing.T, seed uint64, more int) (made int) {
-	for k := 1; ; k++ {
+func loseFirstAfterKill(t *testing.T, seed uint64, n int) (made int) {
+	kills := newEveryNth(seed)
+	for k, last := 1, false; !last; k++ {
+		if !kills.has(k) {
+			continue
+		}
 		d := emptySite(t)
 		rec := newRecording(t, string(d))
 		task := operateTask{Site: d, First: true}
-		if !rec.run(t, workerCommand(t, "operate", string(d), task), k) {
-			return made
+		if last = !rec.run(t, workerCommand(t, "operate", string(d), task), k); last {
+			continue
 		}
 		first := len(rec.calls)
 		rec.run(t, workerCommand(t, "operate", string(d), task), 0)
-		made += rec.images(t, rand.New(rand.NewPCG(seed, uint64(k))), first, more, func(d site, acked int) error {
+		made += rec.images(t, rand.New(rand.NewPCG(seed, uint64(k))), first, n, func(d site, acked int) error {
 			if err := firstOnDisk(t, d, acked > 0); err != nil {
 				return fmt.Errorf("after a kill at call %d: %w", k, err)
 			}
 			return nil
 		})
 	}
+	return made
 }
 
 // firstOnDisk is firstSurvives without a process of its own.

@@ -86,6 +86,14 @@ func count(bounded, full int) int {
 	return bounded
 }
 
+// everyNth is which of the cases of a long row a plain run takes: every third, from a
+// start that the seed gives. In full it is all.
+type everyNth struct{ every, start uint64 }
+
+func newEveryNth(seed uint64) everyNth { return everyNth{uint64(count(3, 1)), seed} }
+
+func (s everyNth) has(i int) bool { return (uint64(i)+s.start)%s.every == 0 }
+
 // testSeed returns the seed of a test: of the variable SECRETSTORE_TEST_SEED, to
 // repeat a run, or a new one.
 func testSeed(t *testing.T) uint64 {

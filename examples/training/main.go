@@ -46,7 +46,7 @@ func main() {
 	} else {
 		err = launch(ctx, *wrong)
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	if exit, ok := err.(*exec.ExitError); ok { // and nothing else went wrong
 		os.Exit(exit.ExitCode()) // the run has said why
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"math"
 	"os"
@@ -12,12 +13,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/mlsecrets/secretstore/backends/localfile"
 )
 
 const password = "correct-horse-battery-staple"
 
 // runExample runs the example in an empty home.
-func runExample(t *testing.T, args ...string) (home, output string, err error) {
+func runExample(t *testing.T, environ []string, args ...string) (home, output string, err error) {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "training")
 	if runtime.GOOS == "windows" {
@@ -30,8 +33,8 @@ func runExample(t *testing.T, args ...string) (home, output string, err error) {
 	home = t.TempDir()
 	cmd := exec.CommandContext(t.Context(), bin, args...)
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "USERPROFILE=" + home, "LocalAppData=" + home, "AppData=" + home,
-		"TRAINING_DB_USER=etl", "TRAINING_DB_PASSWORD=" + password}
+	cmd.Env = append([]string{"HOME=" + home, "USERPROFILE=" + home, "LocalAppData=" + home, "AppData=" + home,
+		"TRAINING_DB_USER=etl", "TRAINING_DB_PASSWORD=" + password}, environ...)
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both
 	err = cmd.Run()
@@ -40,7 +43,7 @@ func runExample(t *testing.T, args ...string) (home, output string, err error) {
 
 func TestTraining(t *testing.T) {
 	t.Parallel()
-	home, output, err := runExample(t)
+	home, output, err := runExample(t, nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -56,23 +59,55 @@ func TestTraining(t *testing.T) {
 	if strings.Contains(output, password) || !strings.Contains(output, "password [redacted]") {
 		t.Errorf("want the password masked in:\n%s", output)
 	}
-	filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
+	files := map[string]string{} // the store and its key, by base name
+	err = filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
+		files[d.Name()] = path
 		b, err := os.ReadFile(path)
 		if err != nil || bytes.Contains(b, []byte(password)) || bytes.Contains(b, []byte("example-training")) {
 			t.Errorf("%s holds the password or its name in clear (%v)", path, err)
 		}
 		return nil
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := localfile.Open(t.Context(), localfile.Config{Path: files["store.db"], Key: localfile.KeyFile(files["key"]), MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if names, err := store.List(t.Context()); err != nil || len(names) > 0 {
+		t.Errorf("got %q, %v in the user's store afterwards, want nothing", names, err)
+	}
+}
+
+// TestTrainingWithAStoreNotShared: a run that can't see what its launcher set fails,
+// and names what is missing.
+func TestTrainingWithAStoreNotShared(t *testing.T) {
+	t.Parallel()
+	_, output, err := runExample(t, []string{"SECRETSTORE_URL=memory://"})
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != 1 {
+		t.Errorf("got %v, want exit code 1", err)
+	}
+	for _, want := range []string{"memory://", "example-training-db-user", "example-training-db-password", "not found"} {
+		if !strings.Contains(output, want) {
+			t.Errorf("want %q in:\n%s", want, output)
+		}
+	}
 }
 
 func TestTrainingWithWrongPassword(t *testing.T) {
 	t.Parallel()
-	_, output, err := runExample(t, "-wrong-password")
-	if err == nil {
-		t.Fatalf("the run succeeded with the wrong password:\n%s", output)
+	_, output, err := runExample(t, nil, "-wrong-password")
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Fatalf("got %v with the wrong password, want exit code 1:\n%s", err, output)
+	}
+	if strings.Contains(output, password) {
+		t.Errorf("the password is in:\n%s", output)
 	}
 	if !strings.Contains(output, "refused the credentials") || strings.Contains(output, "fitted") {
 		t.Errorf("want a clear error, got:\n%s", output)

@@ -5,8 +5,12 @@
 // lock, and writing holds one for the time of a commit. After kill -9 at any
 // instant every write that returned is there and every batch is whole or absent.
 // Damage and tampering are [secretstore.ErrCorrupt], never a wrong value and never
-// [secretstore.ErrNotFound]. One thing can't be told: that someone put an older
-// copy of the whole file in its place.
+// [secretstore.ErrNotFound].
+//
+// What can't be told is that someone put an older copy in place of the whole file;
+// of the header alone, with which a removed key opens the store again until it is
+// rotated; or of a record, without a commit, under a process that has proved the
+// present version of the file already. Other processes tell the last.
 //
 // Lengths of names and values, the number of secrets, and which record changed
 // between two copies of the file are not hidden.

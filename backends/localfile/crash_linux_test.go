@@ -67,7 +67,7 @@ func killAtCalls(t *testing.T, calls everyNth, k *kills) {
 	}
 	t.Run("first Set", func(t *testing.T) {
 		t.Parallel()
-		atEachCall(t, calls, k, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
+		atEachCall(t, calls, k, func() site { return memorySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
 			func(t *testing.T, d site, acked int) error { return firstSurvives(t, d, acked == 1) })
 	})
 }
@@ -126,7 +126,7 @@ func atEachCall(t *testing.T, calls everyNth, k *kills, place func() site, task 
 // copySite copies a site.
 func copySite(t *testing.T, from site) site {
 	t.Helper()
-	d := emptySite(t)
+	d := memorySite(t)
 	if err := os.CopyFS(string(d), os.DirFS(string(from))); err != nil {
 		t.Fatal(err)
 	}

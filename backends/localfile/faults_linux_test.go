@@ -45,7 +45,7 @@ func TestDiskFaults(t *testing.T) {
 		}
 		t.Run("first Set", func(t *testing.T) {
 			t.Parallel()
-			failAtEachCall(t, calls, &faults, func() site { return emptySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
+			failAtEachCall(t, calls, &faults, func() site { return memorySite(t) }, func(d site) any { return operateTask{Site: d, First: true} },
 				func(d site, acked bool) error { return firstSurvives(t, d, acked) })
 		})
 	})

@@ -105,7 +105,7 @@ func (rec *recording) replay(d *disk, c systemCall) error {
 func (rec *recording) images(t *testing.T, r *rand.Rand, first, n int, check func(d site, acked int) error) (made int) {
 	t.Helper()
 	model, acked := rec.start(), 0
-	place := memoryDir(t)
+	place := string(memorySite(t))
 	for i := 0; ; i++ {
 		for j := 0; i >= first && j < n; j++ {
 			p := []float64{0, 0, r.Float64(), 0.05, 0.95, 0.5}[r.IntN(6)]
@@ -132,17 +132,6 @@ func (rec *recording) images(t *testing.T, r *rand.Rand, first, n int, check fun
 			t.Fatal(err)
 		}
 	}
-}
-
-// memoryDir is a temporary folder, in memory if there is a place for it: what is
-// made there is only read, and syncing it would take most of the time.
-func memoryDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "secretstore-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // TestPowerLoss records what operations write and sync, and looks at what a disk

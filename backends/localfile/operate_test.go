@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -218,6 +219,15 @@ func survivor(ctx context.Context, d site, candidates ...state) (state, error) {
 		return state{}, fmt.Errorf("the store is in none of the states: %w", errors.Join(errs...))
 	}
 	s := candidates[found]
+	if slots := candidates[len(candidates)-1].Slots; !maps.Equal(s.Slots, slots) && slices.Equal(s.keys(), candidates[len(candidates)-1].keys()) {
+		// The same keys open both, and which has which slot doesn't show: a
+		// rotation gives the slots anew.
+		anew := operation{Kind: "rotate", Keys: s.keys()}
+		if err := anew.do(ctx, d, s); err != nil {
+			return state{}, fmt.Errorf("can't rotate: %w", err)
+		}
+		s = anew.after(s)
+	}
 	last := operation{Kind: "set", Names: []string{"survivor"}, Serial: s.Values["survivor"] + 1}
 	if err := last.do(ctx, d, s); err != nil {
 		return state{}, fmt.Errorf("can't go on writing: %w", err)

@@ -3,7 +3,6 @@ package vault
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,31 +12,28 @@ import (
 	"github.com/mlsecrets/secretstore"
 )
 
-// Auth is a way to log in to Vault. Its zero value is none; the functions of this
-// package make it.
+// Auth is a way to log in to Vault: [Token], [AppRole], [Kubernetes] or [JWT].
 //
-// The methods other than TokenAuth post one request to Vault each; vault/api's modules
+// The methods other than Token post one request to Vault each; vault/api's modules
 // for them would add a dependency each for that.
 type Auth interface {
 	// login returns a token, or what to post to which path to get one.
-	login(ctx context.Context) (token string, path string, body map[string]string, err error)
+	login() (token string, path string, body map[string]string, err error)
 }
 
-type authFunc func(ctx context.Context) (string, string, map[string]string, error)
-
-func (f authFunc) login(ctx context.Context) (string, string, map[string]string, error) {
-	return f(ctx)
+// Token uses a token that somebody else got. The zero Token is VAULT_TOKEN, else the
+// file that VAULT_TOKEN_FILE names, else what the vault command has stored
+// (~/.vault-token or its token helper).
+type Token struct {
+	Token secretstore.Value
+	// File holds the token, if Token is empty. It is read again when the token
+	// has run out, as an agent's sink is.
+	File string
 }
 
-// TokenAuth uses a token that somebody else got: the given one, or that in the file,
-// which is read again when the token has run out, as an agent's sink is. Without both
-// it is VAULT_TOKEN, else the file that VAULT_TOKEN_FILE names, else what the vault
-// command has stored (~/.vault-token or its token helper).
-func TokenAuth(token, file string) Auth {
-	return authFunc(func(context.Context) (string, string, map[string]string, error) {
-		found, err := findToken(token, file)
-		return found, "", nil, err
-	})
+func (t Token) login() (string, string, map[string]string, error) {
+	found, err := findToken(string(t.Token.Reveal()), t.File)
+	return found, "", nil, err
 }
 
 func findToken(token, file string) (string, error) {
@@ -71,54 +67,70 @@ func findToken(token, file string) (string, error) {
 	return token, nil
 }
 
-// AppRoleAuth logs in as an application role. mount is where the method is mounted,
-// "approle" if empty. secretIDFile names a file with the secret id; if it is empty,
-// VAULT_SECRET_ID_FILE does, or VAULT_SECRET_ID is the secret id itself.
-func AppRoleAuth(mount, roleID, secretIDFile string) Auth {
-	return authFunc(func(context.Context) (string, string, map[string]string, error) {
-		if roleID == "" {
-			return "", "", nil, denied("auth=approle needs the role's id: set VAULT_ROLE_ID")
+// AppRole logs in as an application role.
+type AppRole struct {
+	Mount  string // of the method; empty is "approle"
+	RoleID string // empty is VAULT_ROLE_ID
+	// SecretID is the role's password. If it is empty, SecretIDFile or
+	// VAULT_SECRET_ID_FILE name a file with it, or it is VAULT_SECRET_ID.
+	SecretID     secretstore.Value
+	SecretIDFile string
+}
+
+func (a AppRole) login() (string, string, map[string]string, error) {
+	roleID := cmp.Or(a.RoleID, os.Getenv("VAULT_ROLE_ID"))
+	if roleID == "" {
+		return "", "", nil, denied("auth=approle needs the role's id: set VAULT_ROLE_ID")
+	}
+	body := map[string]string{"role_id": roleID}
+	if a.SecretID.Len() > 0 {
+		body["secret_id"] = string(a.SecretID.Reveal())
+	} else if file := cmp.Or(a.SecretIDFile, os.Getenv("VAULT_SECRET_ID_FILE")); file != "" {
+		b, err := readCredential("secret id's file", file)
+		if err != nil {
+			return "", "", nil, err
 		}
-		body := map[string]string{"role_id": roleID}
-		if file := cmp.Or(secretIDFile, os.Getenv("VAULT_SECRET_ID_FILE")); file != "" {
-			b, err := readCredential("secret id's file", file)
-			if err != nil {
-				return "", "", nil, err
-			}
-			body["secret_id"] = string(b)
-		} else if id := os.Getenv("VAULT_SECRET_ID"); id != "" {
-			body["secret_id"] = id
-		}
-		return "", "auth/" + cmp.Or(mount, "approle") + "/login", body, nil
-	})
+		body["secret_id"] = string(b)
+	} else if id := os.Getenv("VAULT_SECRET_ID"); id != "" {
+		body["secret_id"] = id
+	}
+	return "", "auth/" + cmp.Or(a.Mount, "approle") + "/login", body, nil
 }
 
 // serviceAccountToken is where Kubernetes puts the token of a pod's service account.
 const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-// KubernetesAuth logs in as a pod's service account. mount is where the method is
-// mounted, "kubernetes" if empty; tokenFile is Kubernetes' own if empty.
-func KubernetesAuth(mount, role, tokenFile string) Auth {
-	return jwtAuth("kubernetes", cmp.Or(mount, "kubernetes"), role, cmp.Or(tokenFile, serviceAccountToken))
+// Kubernetes logs in as a pod's service account.
+type Kubernetes struct {
+	Mount     string // of the method; empty is "kubernetes"
+	Role      string
+	TokenFile string // empty is where Kubernetes puts it
 }
 
-// JWTAuth logs in with a signed token of another issuer, such as a CI system's, which
-// the file holds. mount is where the method is mounted, "jwt" if empty.
-func JWTAuth(mount, role, tokenFile string) Auth {
-	return jwtAuth("jwt", cmp.Or(mount, "jwt"), role, tokenFile)
+func (k Kubernetes) login() (string, string, map[string]string, error) {
+	return signedLogin("kubernetes", cmp.Or(k.Mount, "kubernetes"), k.Role, cmp.Or(k.TokenFile, serviceAccountToken))
 }
 
-func jwtAuth(method, mount, role, file string) Auth {
-	return authFunc(func(context.Context) (string, string, map[string]string, error) {
-		if role == "" {
-			return "", "", nil, denied("auth=" + method + " needs the URL's parameter role")
-		}
-		if file == "" {
-			return "", "", nil, denied("auth=" + method + " needs the file with the signed token: set VAULT_JWT_FILE")
-		}
-		token, err := readCredential("signed token's file", file)
-		return "", "auth/" + mount + "/login", map[string]string{"role": role, "jwt": string(token)}, err
-	})
+// JWT logs in with a signed token of another issuer, such as a CI system's.
+type JWT struct {
+	Mount     string // of the method; empty is "jwt"
+	Role      string
+	TokenFile string // holds the signed token; empty is the file that VAULT_JWT_FILE names
+}
+
+func (j JWT) login() (string, string, map[string]string, error) {
+	return signedLogin("jwt", cmp.Or(j.Mount, "jwt"), j.Role, cmp.Or(j.TokenFile, os.Getenv("VAULT_JWT_FILE")))
+}
+
+func signedLogin(method, mount, role, file string) (string, string, map[string]string, error) {
+	if role == "" {
+		return "", "", nil, denied("auth=" + method + " needs the URL's parameter role")
+	}
+	if file == "" {
+		return "", "", nil, denied("auth=" + method + " needs the file with the signed token: set VAULT_JWT_FILE")
+	}
+	token, err := readCredential("signed token's file", file)
+	return "", "auth/" + mount + "/login", map[string]string{"role": role, "jwt": string(token)}, err
 }
 
 // readCredential reads a short file that holds a credential.

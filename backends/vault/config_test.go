@@ -108,7 +108,7 @@ func TestAnswers(t *testing.T) {
 			t.Cleanup(srv.Close)
 			conf := api.DefaultConfig()
 			conf.Address = srv.URL
-			s := open(t, vault.Config{Mount: "secret", Prefix: "p", Client: conf, Auth: vault.TokenAuth("hvs.token-canary", "")})
+			s := open(t, vault.Config{Mount: "secret", Prefix: "p", Client: conf, Auth: vault.Token{Token: val("hvs.token-canary")}})
 			short, cancel := shortly(t)
 			defer cancel()
 			_, err := s.Get(short, "a")
@@ -139,7 +139,7 @@ func TestUnreachable(t *testing.T) {
 	} {
 		conf := api.DefaultConfig()
 		conf.Address = addr
-		s := open(t, vault.Config{Mount: "secret", Client: conf, Auth: vault.TokenAuth("hvs.x", "")})
+		s := open(t, vault.Config{Mount: "secret", Client: conf, Auth: vault.Token{Token: val("hvs.x")}})
 		_, err := s.Get(t.Context(), "a")
 		wantKind(t, addr, err, secretstore.ErrUnavailable, want)
 	}

@@ -3,7 +3,7 @@
 //	store, err := vault.Open(ctx, vault.Config{Mount: "secret", Prefix: "team/app"})
 //
 // Address, certificates and namespace come from the environment as for the vault
-// command, where the Config doesn't say them, and so does the token; see [TokenAuth]
+// command, where the Config doesn't say them, and so does the token; see [Token]
 // and the other ways to log in. The store logs in at its first use, renews its token in
 // the background, and logs in again when a token has run out, once for all callers.
 //
@@ -41,6 +41,6 @@
 // Vault answers the same when a token has run out and when its policies don't allow a
 // request. The store asks which it is before it says [secretstore.ErrDenied].
 //
-// A server that is down, sealed or a standby is tried again for 3 s; one that asks to
-// slow down for as long as the context has a deadline, or for a minute.
+// A server that is down, sealed or a standby is tried again for 1.5 s; one that asks
+// to slow down for as long as the context has a deadline, or for a minute.
 package vault

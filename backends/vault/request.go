@@ -67,8 +67,8 @@ func (s *session) do(ctx context.Context, r request) (*answer, error) {
 
 // How long a request is tried again without a deadline in the context.
 const (
-	patienceDown      = 3 * time.Second  // a server that is down or sealed
-	patienceThrottled = 60 * time.Second // a server that asks to slow down
+	patienceDown      = 1500 * time.Millisecond // a server that is down or sealed
+	patienceThrottled = 60 * time.Second        // a server that asks to slow down
 	firstPause        = 100 * time.Millisecond
 	longestPause      = 5 * time.Second
 )
@@ -76,15 +76,20 @@ const (
 // retried sends a request again while the server is down or throttles.
 func (s *session) retried(ctx context.Context, r request) (*answer, error) {
 	start := time.Now()
+	var throttled error
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		a, err := s.once(ctx, r)
 		e, ok := errors.AsType[*secretstore.Error](err)
 		if !ok {
+			if err != nil && throttled != nil {
+				err = throttled // that is why the context ended
+			}
 			return a, err
 		}
 		patience := patienceDown
 		switch e.Kind {
 		case secretstore.ErrThrottled:
+			throttled = err
 			patience = patienceThrottled
 			if _, ok := ctx.Deadline(); ok {
 				patience = time.Hour // the context's

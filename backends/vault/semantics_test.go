@@ -213,7 +213,7 @@ func TestTokens(t *testing.T) {
 		s.must(t, "POST", "auth/approle/role/job/secret-id", m{}, &id)
 		t.Setenv("VAULT_SECRET_ID", id.Data.SecretID)
 		c := s.config("")
-		c.Auth = vault.AppRoleAuth("", id.Data.RoleID, "")
+		c.Auth = vault.AppRole{RoleID: id.Data.RoleID}
 		store := open(t, c)
 		names := make([]string, 100)
 		values := map[string]secretstore.Value{}
@@ -231,7 +231,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("after the token was revoked: %d values, %v", len(got), err)
 		}
 		// The secret id is good for two logins: one more and the batch would fail.
-		c.Auth = vault.AppRoleAuth("", "wrong", "")
+		c.Auth = vault.AppRole{RoleID: "wrong"}
 		_, err = open(t, c).Get(ctx(t), "a")
 		wantKind(t, "a wrong role", err, secretstore.ErrDenied, "login was refused")
 	})

@@ -138,6 +138,9 @@ func (s *server) call(t testing.TB, method, path, token string, body, out any) i
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Vault-Token", token)
+	if method == "PATCH" {
+		req.Header.Set("Content-Type", "application/merge-patch+json")
+	}
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return 0
@@ -180,7 +183,7 @@ func (s *server) config(token string) vault.Config {
 	if s.roots != nil {
 		conf.HttpClient.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 	}
-	return vault.Config{Mount: "secret", Prefix: "team/app", Auth: vault.TokenAuth(token, ""), Client: conf}
+	return vault.Config{Mount: "secret", Prefix: "team/app", Auth: vault.Token{Token: val(token)}, Client: conf}
 }
 
 // selfSigned returns the files of a certificate for loopback.

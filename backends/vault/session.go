@@ -120,7 +120,7 @@ func (s *session) refused(ctx context.Context, generation int, sent time.Time, r
 
 // login gets a token. The caller holds the turn.
 func (s *session) login(ctx context.Context) (generation int, err error) {
-	token, path, body, err := s.auth.login(ctx)
+	token, path, body, err := s.auth.login()
 	if err != nil {
 		return 0, err
 	}

@@ -43,16 +43,16 @@ func OpenURL(ctx context.Context, u *url.URL) (secretstore.StoreCloser, error) {
 		if role != "" || at != "" {
 			return nil, invalid("role and auth-mount go with auth=kubernetes, auth=jwt or auth=approle")
 		}
-		c.Auth = TokenAuth("", "")
+		c.Auth = Token{}
 	case "approle":
 		if role != "" {
 			return nil, invalid("auth=approle takes its role from VAULT_ROLE_ID, not from the URL")
 		}
-		c.Auth = AppRoleAuth(at, os.Getenv("VAULT_ROLE_ID"), "")
+		c.Auth = AppRole{Mount: at}
 	case "kubernetes":
-		c.Auth = KubernetesAuth(at, role, "")
+		c.Auth = Kubernetes{Mount: at, Role: role}
 	case "jwt":
-		c.Auth = JWTAuth(at, role, os.Getenv("VAULT_JWT_FILE"))
+		c.Auth = JWT{Mount: at, Role: role}
 	default:
 		return nil, invalid("auth is token, approle, kubernetes or jwt")
 	}

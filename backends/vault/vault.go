@@ -41,7 +41,7 @@ type Config struct {
 	Field string
 	// Namespace is Vault Enterprise's. Empty means VAULT_NAMESPACE.
 	Namespace string
-	// Auth logs in. Nil means TokenAuth.
+	// Auth logs in. Nil means Token{}.
 	Auth Auth
 	// Client configures the client, for tests and for what the environment can't
 	// say. Nil means api.DefaultConfig, which reads the environment.
@@ -97,7 +97,7 @@ func newDriver(c Config) (*driver, error) {
 	}
 	auth := c.Auth
 	if auth == nil {
-		auth = TokenAuth("", "")
+		auth = Token{}
 	}
 	d := &driver{session: newSession(client, auth, timeout), prefix: prefix, field: c.Field}
 	d.mount = mount{path: mountPath, session: d.session}

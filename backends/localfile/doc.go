@@ -8,9 +8,10 @@
 // [secretstore.ErrNotFound].
 //
 // What can't be told is that someone put an older copy in place of the whole file;
-// of the header alone, with which a removed key opens the store again until it is
-// rotated; or of a record, without a commit, under a process that has proved the
-// present version of the file already. Other processes tell the last.
+// of the digest's root and all records that are then asked for; of the header
+// alone, with which a removed key opens the store again until [Rotate]; or of a
+// record, without a commit, under a process that has proved the present version of
+// the file already, which any other process tells.
 //
 // Lengths of names and values, the number of secrets, and which record changed
 // between two copies of the file are not hidden.

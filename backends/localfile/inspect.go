@@ -39,6 +39,9 @@ func Inspect(ctx context.Context, path string) (Info, error) {
 		_, h, err = readTop(m)
 		return err
 	})
+	if err == errGrown {
+		return Inspect(ctx, path)
+	}
 	if err != nil {
 		return Info{}, opError("inspect", err)
 	}

@@ -16,6 +16,7 @@ import (
 // A mapping reaches beyond the end of the file, to have room to grow. Reading
 // there, or in a file that was truncated, faults: see guard.
 type mapping struct {
+	path string
 	data []byte
 	info os.FileInfo
 	size atomic.Int64 // of the file, when it was last looked at
@@ -41,7 +42,7 @@ func openMapping(path string) (*mapping, error) {
 	if err != nil {
 		return nil, ioError("map the store's file", err)
 	}
-	m := &mapping{data: data, info: info}
+	m := &mapping{path: path, data: data, info: info}
 	m.size.Store(info.Size())
 	return m, nil
 }
@@ -52,10 +53,20 @@ func (m *mapping) resize(size int64) bool {
 	return size <= int64(len(m.data))
 }
 
+// look takes in the size that the file has now: another process may have made it
+// longer since. It reports whether the mapping holds it.
+func (m *mapping) look() bool {
+	info, err := os.Stat(m.path)
+	if err != nil || !os.SameFile(info, m.info) {
+		return true // whoever reads on finds out
+	}
+	return m.resize(info.Size())
+}
+
 // bytes returns n bytes at the offset. They are valid until close, and change
 // under the reader when another process writes.
 func (m *mapping) bytes(off, n uint64) ([]byte, error) {
-	if size := uint64(m.size.Load()); off > size || n > size-off {
+	if size := min(uint64(m.size.Load()), uint64(len(m.data))); off > size || n > size-off {
 		return nil, corrupt("the file is cut short: it has %d bytes", size)
 	}
 	return m.data[off : off+n : off+n], nil

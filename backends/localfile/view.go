@@ -98,6 +98,9 @@ func (d *driver) refresh(ctx context.Context) (*view, error) {
 		if old == nil || m != old.m {
 			m.close() // nobody else has it
 		}
+		if err == errGrown {
+			return d.refresh(ctx)
+		}
 		return nil, err
 	}
 	if old == nil || m != old.m {
@@ -122,6 +125,9 @@ func (d *driver) load(ctx context.Context, m *mapping) (v *view, err error) {
 	return v, err
 }
 
+// errGrown says that the file has outgrown the mapping: it is to be mapped anew.
+var errGrown = errors.New("the file has outgrown its mapping")
+
 // settle calls fn until the file has not changed meanwhile, with the mapping's
 // versions. A commit under way may change the file at any time, so what doesn't
 // hold together is looked at again, and damage is only reported of a file that
@@ -129,6 +135,10 @@ func (d *driver) load(ctx context.Context, m *mapping) (v *view, err error) {
 func settle(ctx context.Context, m *mapping, fn func(seen [4]uint64) error) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
 		before, err := m.versions()
+		// The file may have grown since it was mapped, which is no damage.
+		if !m.look() {
+			return errGrown
+		}
 		if err == nil {
 			err = guard(func() error { return fn(before) })
 		}

@@ -35,40 +35,66 @@ var registerModel = porcupine.Model{
 // linearizable checks a history of reads and writes of one name by many callers,
 // each with one of the stores.
 func linearizable(ctx context.Context, e *env, stores []secretstore.Store) error {
-	name := e.name("register")
-	if err := stores[0].Set(ctx, name, text("")); err != nil {
-		return err
-	}
-	var mu sync.Mutex
-	var history []porcupine.Operation
-	errs := make([]error, 6)
-	start := time.Now()
-	var wg sync.WaitGroup
-	for client := range errs {
-		wg.Go(func() {
-			s := stores[client%len(stores)]
-			random := rand.New(rand.NewPCG(uint64(client), 1))
-			for i := range e.count(120) {
-				op := registerOp{write: random.IntN(3) == 0, value: fmt.Sprintf("%d.%d", client, i)}
-				call := time.Since(start)
-				out, err := apply(ctx, s, name, op)
-				if err != nil {
-					errs[client] = err
-					return
-				}
-				mu.Lock()
-				history = append(history, porcupine.Operation{ClientId: client, Input: op, Call: int64(call), Output: out, Return: int64(time.Since(start))})
-				mu.Unlock()
+	h := &history{name: e.name("register"), start: time.Now()}
+	// Each store writes in turn, and all read: stores that share nothing can't pass,
+	// however the callers below happen to run.
+	for i, writer := range stores {
+		if err := h.do(ctx, 0, writer, registerOp{write: true, value: fmt.Sprint("first ", i)}); err != nil {
+			return err
+		}
+		for _, reader := range stores {
+			if err := h.do(ctx, 0, reader, registerOp{}); err != nil {
+				return err
 			}
-		})
+		}
 	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	const clients = 6
+	var random [clients]*rand.Rand
+	for client := range random {
+		random[client] = rand.New(rand.NewPCG(uint64(client), 1))
+	}
+	// In rounds, so that a fast store is not done before a slow one has begun.
+	const round = 8
+	for first := 0; first < e.count(120); first += round {
+		var errs [clients]error
+		var wg sync.WaitGroup
+		for client := range clients {
+			wg.Go(func() {
+				for i := first; i < first+round && errs[client] == nil; i++ {
+					op := registerOp{write: random[client].IntN(3) == 0, value: fmt.Sprintf("%d.%d", client, i)}
+					errs[client] = h.do(ctx, client, stores[client%len(stores)], op)
+				}
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs[:]...); err != nil {
+			return err
+		}
+	}
+	if porcupine.CheckOperationsTimeout(registerModel, h.ops, time.Minute) != porcupine.Ok {
+		return fmt.Errorf("a history of %d operations on one name is not linearizable", len(h.ops))
+	}
+	return nil
+}
+
+// history is what callers did with one name, and when.
+type history struct {
+	name  string
+	start time.Time
+
+	mu  sync.Mutex
+	ops []porcupine.Operation
+}
+
+func (h *history) do(ctx context.Context, client int, s secretstore.Store, op registerOp) error {
+	call := time.Since(h.start)
+	out, err := apply(ctx, s, h.name, op)
+	if err != nil {
 		return err
 	}
-	if porcupine.CheckOperationsTimeout(registerModel, history, time.Minute) != porcupine.Ok {
-		return fmt.Errorf("a history of %d operations on one name is not linearizable", len(history))
-	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: op, Call: int64(call), Output: out, Return: int64(time.Since(h.start))})
 	return nil
 }
 

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -231,21 +233,19 @@ func with(get func(*env, context.Context) ([]secretstore.Store, error),
 	}
 }
 
-// allOrNothing checks that a reader sees all of a batch or nothing of it.
+// allOrNothing checks that a reader sees all of a batch or nothing of it. Writer and
+// reader go on until both have done their share, so that they meet on one core too.
 func allOrNothing(ctx context.Context, e *env, stores []secretstore.Store) error {
 	writer, reader := stores[0], stores[len(stores)-1]
 	names := e.names(30)
 	if err := writer.SetBatch(ctx, batch(names, "0 ")); err != nil {
 		return err
 	}
+	var reads atomic.Int64
+	var over atomic.Bool // the reader's loop
 	return while(ctx, func(ctx context.Context) error {
-		for i := 1; ; i++ {
-			if err := writer.SetBatch(ctx, batch(names, fmt.Sprint(i, " "))); err != nil {
-				return err
-			}
-		}
-	}, func() error {
-		for range e.count(200) {
+		defer over.Store(true)
+		for {
 			got, err := reader.GetBatch(ctx, names)
 			if err != nil {
 				return err
@@ -254,6 +254,15 @@ func allOrNothing(ctx context.Context, e *env, stores []secretstore.Store) error
 			if !sameValues(got, batch(names, first+" ")) {
 				return fmt.Errorf("GetBatch returned parts of different batches")
 			}
+			reads.Add(1)
+			runtime.Gosched()
+		}
+	}, func() error {
+		for i := 1; !over.Load() && (i <= e.count(40) || reads.Load() < int64(e.count(200))); i++ {
+			if err := writer.SetBatch(ctx, batch(names, fmt.Sprint(i, " "))); err != nil {
+				return err
+			}
+			runtime.Gosched()
 		}
 		return nil
 	})

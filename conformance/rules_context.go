@@ -175,10 +175,10 @@ var contextRules = []Rule{
 			}
 			round(10) // pools and connections may stay
 			goroutines, descriptors := runtime.NumGoroutine(), countDescriptors()
-			n := e.count(200)
+			n := max(e.count(200), 60) // below that, a pool's ups and downs would look like a leak
 			round(n)
 			// Some room for what else the process does, far below n.
-			slack := max(n/4, 4)
+			slack := n / 4
 			var g, d int
 			for range 40 {
 				g, d = runtime.NumGoroutine()-goroutines, countDescriptors()-descriptors

@@ -1,152 +1,253 @@
 package vault
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/api/cliconfig"
 	"github.com/mlsecrets/secretstore"
 )
 
-// Auth is a way to log in to Vault: [Token], [AppRole], [Kubernetes] or [JWT].
-//
-// The methods other than Token post one request to Vault each; vault/api's modules
-// for them would add a dependency each for that.
+// Auth is a way to log in: [Token], [AppRole], [Kubernetes] or [JWT]. The logins are
+// one request each, so the modules vault/api/auth/* are not used.
 type Auth interface {
-	// login returns a token, or what to post to which path to get one.
-	login() (token string, path string, body map[string]string, err error)
+	// check refuses settings that can't work, without I/O.
+	check() error
+	// login returns a new token.
+	login(ctx context.Context, c *client) (lease, error)
+	// anew reports whether a further login may bring another token.
+	anew() bool
 }
 
-// Token uses a token that somebody else got. The zero Token is VAULT_TOKEN, else the
-// file that VAULT_TOKEN_FILE names, else what the vault command has stored
-// (~/.vault-token or its token helper).
+// Token is a token that somebody else got. It is looked for again when it is refused,
+// so an agent may replace its file.
+//
+// With both fields empty it is VAULT_TOKEN, or what stands in the file that
+// VAULT_TOKEN_FILE names (the sink of a Vault Agent), or what "vault login" has stored:
+// in ~/.vault-token, or with the token helper that ~/.vault names.
 type Token struct {
-	Token secretstore.Value
-	// File holds the token, if Token is empty. It is read again when the token
-	// has run out, as an agent's sink is.
-	File string
+	Token secretstore.Value // the token itself
+	File  string            // or the file that holds it
 }
 
-func (t Token) login() (string, string, map[string]string, error) {
-	found, err := findToken(string(t.Token.Reveal()), t.File)
-	return found, "", nil, err
+func (t Token) check() error {
+	if t.Token.Len() > 0 && t.File != "" {
+		return badConfig("a token and a token file are given")
+	}
+	return nil
 }
 
-func findToken(token, file string) (string, error) {
-	if token == "" && file == "" {
-		token, file = os.Getenv("VAULT_TOKEN"), os.Getenv("VAULT_TOKEN_FILE")
+// fixed returns the token if it is one that can't change while the process runs.
+func (t Token) fixed() string {
+	if t.Token.Len() > 0 || t.File != "" {
+		return string(t.Token.Reveal())
+	}
+	return os.Getenv("VAULT_TOKEN")
+}
+
+func (t Token) anew() bool { return t.fixed() == "" }
+
+// find returns the token, or "" if there is none.
+func (t Token) find() (string, error) {
+	if token := t.fixed(); token != "" {
+		return token, nil
+	}
+	if file := cmp.Or(t.File, os.Getenv("VAULT_TOKEN_FILE")); file != "" {
+		return readCredential("token", file)
+	}
+	helper, err := cliconfig.DefaultTokenHelper()
+	if err != nil {
+		return "", badConfig("the vault command's configuration, ~/.vault or the file of VAULT_CONFIG_PATH, can't be used; set VAULT_TOKEN")
+	}
+	token, err := helper.Get()
+	if err != nil {
+		return "", badConfig("the vault command's token helper failed; set VAULT_TOKEN")
+	}
+	return strings.TrimSpace(token), nil
+}
+
+func (t Token) login(ctx context.Context, c *client) (lease, error) {
+	token, err := t.find()
+	if err != nil {
+		return lease{}, err
+	}
+	if token == "" {
+		return lease{}, badConfig("there is no token; set VAULT_TOKEN, log in with \"vault login\", or choose another way with ?auth=")
+	}
+	if why := notPlain(token); why != "" {
+		return lease{}, badConfig("the token has %s", why)
+	}
+	// Not every token may look at itself. Then nothing is known of its life.
+	issued := time.Now()
+	a, err := c.send(ctx, request{method: http.MethodGet, path: "auth/token/lookup-self"}, token)
+	if err != nil {
+		return lease{}, err
 	}
 	switch {
-	case token != "":
-	case file != "":
-		b, err := readCredential("token file", file)
-		if err != nil {
-			return "", err
-		}
-		token = string(b)
+	case a.status == http.StatusOK:
+	case a.status != http.StatusForbidden:
+		return lease{}, failure(a)
+	case saysInvalidToken(a):
+		return lease{}, &secretstore.Error{Kind: secretstore.ErrDenied, Status: a.status, RequestID: a.requestID(),
+			Detail: "the token has expired or was revoked, and its source (VAULT_TOKEN or a file) has no other; log in anew"}
 	default:
-		helper, err := cliconfig.DefaultTokenHelper()
-		if err == nil {
-			token, err = helper.Get()
-		}
-		if err != nil {
-			return "", denied("the vault command's token helper failed; set VAULT_TOKEN")
-		}
+		return lease{token: token, issued: issued}, nil
 	}
-	token = strings.TrimSpace(token)
-	if token == "" {
-		return "", denied("there is no token: set VAULT_TOKEN or VAULT_TOKEN_FILE, run vault login, or choose another way with the URL's parameter auth")
+	var self struct {
+		Data struct {
+			TTL       int  `json:"ttl"`
+			Renewable bool `json:"renewable"`
+		} `json:"data"`
 	}
-	if strings.ContainsFunc(token, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
-		return "", denied("the token has characters that no token has; check where it comes from")
+	if err := parse(a, &self); err != nil {
+		return lease{}, err
 	}
-	return token, nil
+	return lease{token: token, renewable: self.Data.Renewable, issued: issued, ttl: time.Duration(self.Data.TTL) * time.Second}, nil
 }
 
-// AppRole logs in as an application role.
+// AppRole logs in with a role id and a secret id.
 type AppRole struct {
-	Mount  string // of the method; empty is "approle"
-	RoleID string // empty is VAULT_ROLE_ID
-	// SecretID is the role's password. If it is empty, SecretIDFile or
-	// VAULT_SECRET_ID_FILE name a file with it, or it is VAULT_SECRET_ID.
+	// RoleID is VAULT_ROLE_ID if empty.
+	RoleID string
+	// SecretID is VAULT_SECRET_ID if empty, or else what stands in SecretIDFile, or
+	// in the file that VAULT_SECRET_ID_FILE names. A role may need none.
 	SecretID     secretstore.Value
 	SecretIDFile string
+	// Mount is the path of the auth method. Empty is "approle".
+	Mount string
 }
 
-func (a AppRole) login() (string, string, map[string]string, error) {
-	roleID := cmp.Or(a.RoleID, os.Getenv("VAULT_ROLE_ID"))
-	if roleID == "" {
-		return "", "", nil, denied("auth=approle needs the role's id: set VAULT_ROLE_ID")
+func (r AppRole) anew() bool { return true }
+
+func (r AppRole) check() error {
+	if cmp.Or(r.RoleID, os.Getenv("VAULT_ROLE_ID")) == "" {
+		return badConfig("there is no role id for AppRole; set VAULT_ROLE_ID")
 	}
-	body := map[string]string{"role_id": roleID}
-	if a.SecretID.Len() > 0 {
-		body["secret_id"] = string(a.SecretID.Reveal())
-	} else if file := cmp.Or(a.SecretIDFile, os.Getenv("VAULT_SECRET_ID_FILE")); file != "" {
-		b, err := readCredential("secret id's file", file)
-		if err != nil {
-			return "", "", nil, err
+	return checkPath("auth mount", r.Mount)
+}
+
+func (r AppRole) login(ctx context.Context, c *client) (lease, error) {
+	secret := cmp.Or(string(r.SecretID.Reveal()), os.Getenv("VAULT_SECRET_ID"))
+	if file := cmp.Or(r.SecretIDFile, os.Getenv("VAULT_SECRET_ID_FILE")); secret == "" && file != "" {
+		var err error
+		if secret, err = readCredential("secret id", file); err != nil {
+			return lease{}, err
 		}
-		body["secret_id"] = string(b)
-	} else if id := os.Getenv("VAULT_SECRET_ID"); id != "" {
-		body["secret_id"] = id
 	}
-	return "", "auth/" + cmp.Or(a.Mount, "approle") + "/login", body, nil
+	body := map[string]string{"role_id": cmp.Or(r.RoleID, os.Getenv("VAULT_ROLE_ID"))}
+	if secret != "" {
+		body["secret_id"] = secret
+	}
+	return c.login(ctx, "AppRole", cmp.Or(r.Mount, "approle"), body)
 }
 
-// serviceAccountToken is where Kubernetes puts the token of a pod's service account.
-const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-
-// Kubernetes logs in as a pod's service account.
+// Kubernetes logs in with the service account of the pod.
 type Kubernetes struct {
-	Mount     string // of the method; empty is "kubernetes"
-	Role      string
-	TokenFile string // empty is where Kubernetes puts it
+	// Role is the role of the auth method. It is required.
+	Role string
+	// TokenFile holds the service account's token. Empty is where Kubernetes puts it.
+	TokenFile string
+	// Mount is the path of the auth method. Empty is "kubernetes".
+	Mount string
 }
 
-func (k Kubernetes) login() (string, string, map[string]string, error) {
-	return signedLogin("kubernetes", cmp.Or(k.Mount, "kubernetes"), k.Role, cmp.Or(k.TokenFile, serviceAccountToken))
+// serviceAccount is where Kubernetes mounts the token of a pod's service account.
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+func (k Kubernetes) anew() bool { return true }
+
+func (k Kubernetes) check() error {
+	if k.Role == "" {
+		return badConfig("there is no role for the Kubernetes login; name it with ?role=")
+	}
+	return checkPath("auth mount", k.Mount)
 }
 
-// JWT logs in with a signed token of another issuer, such as a CI system's.
+func (k Kubernetes) login(ctx context.Context, c *client) (lease, error) {
+	jwt, err := readCredential("service account's token", cmp.Or(k.TokenFile, serviceAccount))
+	if err != nil {
+		return lease{}, err
+	}
+	return c.login(ctx, "Kubernetes", cmp.Or(k.Mount, "kubernetes"), map[string]string{"role": k.Role, "jwt": jwt})
+}
+
+// JWT logs in with a JSON web token, such as a CI system's.
 type JWT struct {
-	Mount     string // of the method; empty is "jwt"
-	Role      string
-	TokenFile string // holds the signed token; empty is the file that VAULT_JWT_FILE names
+	// Role is the role of the auth method. Empty is the method's default role.
+	Role string
+	// Token is VAULT_JWT if empty, or else what stands in TokenFile, or in the file
+	// that VAULT_JWT_FILE names.
+	Token     secretstore.Value
+	TokenFile string
+	// Mount is the path of the auth method. Empty is "jwt".
+	Mount string
 }
 
-func (j JWT) login() (string, string, map[string]string, error) {
-	return signedLogin("jwt", cmp.Or(j.Mount, "jwt"), j.Role, cmp.Or(j.TokenFile, os.Getenv("VAULT_JWT_FILE")))
-}
+func (j JWT) anew() bool { return true }
 
-func signedLogin(method, mount, role, file string) (string, string, map[string]string, error) {
-	if role == "" {
-		return "", "", nil, denied("auth=" + method + " needs the URL's parameter role")
+func (j JWT) check() error {
+	if cmp.Or(string(j.Token.Reveal()), os.Getenv("VAULT_JWT"), j.TokenFile, os.Getenv("VAULT_JWT_FILE")) == "" {
+		return badConfig("there is no token for the JWT login; set VAULT_JWT_FILE or VAULT_JWT")
 	}
-	if file == "" {
-		return "", "", nil, denied("auth=" + method + " needs the file with the signed token: set VAULT_JWT_FILE")
-	}
-	token, err := readCredential("signed token's file", file)
-	return "", "auth/" + mount + "/login", map[string]string{"role": role, "jwt": string(token)}, err
+	return checkPath("auth mount", j.Mount)
 }
 
-// readCredential reads a short file that holds a credential.
-func readCredential(what, path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+func (j JWT) login(ctx context.Context, c *client) (lease, error) {
+	jwt := cmp.Or(string(j.Token.Reveal()), os.Getenv("VAULT_JWT"))
+	if jwt == "" {
+		var err error
+		if jwt, err = readCredential("JWT", cmp.Or(j.TokenFile, os.Getenv("VAULT_JWT_FILE"))); err != nil {
+			return lease{}, err
+		}
+	}
+	body := map[string]string{"jwt": jwt}
+	if j.Role != "" {
+		body["role"] = j.Role
+	}
+	return c.login(ctx, "JWT", cmp.Or(j.Mount, "jwt"), body)
+}
+
+// login makes the request of a login, without a token.
+func (c *client) login(ctx context.Context, method, mount string, body map[string]string) (lease, error) {
+	issued := time.Now()
+	a, err := c.send(ctx, request{method: http.MethodPost, path: "auth/" + mount + "/login", body: body}, "")
+	if err != nil {
+		return lease{}, err
+	}
+	switch a.status {
+	case http.StatusOK:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
+		return lease{}, &secretstore.Error{Kind: secretstore.ErrDenied, Status: a.status, RequestID: a.requestID(),
+			Detail: "the " + method + " login was refused; is the role right, the credential still good, and the auth method mounted there?"}
+	default:
+		return lease{}, failure(a)
+	}
+	var g grant
+	if err := parse(a, &g); err != nil {
+		return lease{}, err
+	}
+	return g.lease(issued), nil
+}
+
+// readCredential reads a file that holds a credential and nothing else.
+func readCredential(what, file string) (string, error) {
+	text, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, denied("the " + what + " " + path + " does not exist")
+		return "", badConfig("the file of the %s is not there: %s", what, file)
+	case errors.Is(err, fs.ErrPermission):
+		return "", badConfig("the file of the %s can't be read: %s", what, file)
 	case err != nil:
-		return nil, denied("the " + what + " " + path + " can't be read")
-	case len(bytes.TrimSpace(b)) == 0:
-		return nil, denied("the " + what + " " + path + " is empty")
+		return "", badConfig("the file of the %s can't be read", what)
 	}
-	return bytes.TrimSpace(b), nil
-}
-
-func denied(detail string) error {
-	return &secretstore.Error{Kind: secretstore.ErrDenied, Detail: detail}
+	if token := strings.TrimSpace(string(text)); token != "" {
+		return token, nil
+	}
+	return "", badConfig("the file of the %s is empty: %s", what, file)
 }

@@ -2,126 +2,195 @@ package vault_test
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/vault"
+	"github.com/mlsecrets/secretstore/backends/vault/vaulttest"
 	"github.com/mlsecrets/secretstore/conformance"
 )
 
-// The policies of the documentation are those of the tests.
-var (
-	//go:embed policy/write.hcl
-	policyWrite string
-	//go:embed policy/read.hcl
-	policyRead string
-	//go:embed policy/write-map.hcl
-	policyWriteMap string
-	//go:embed policy/read-map.hcl
-	policyReadMap string
-)
+// counter is a transport that counts what goes through it.
+type counter struct {
+	http.RoundTripper
+	n atomic.Int64
+}
 
-// harness is a harness over a real server: each store has a prefix of its own, and a
-// token with no more rights than the documentation's policy gives.
-func harness(t *testing.T, s *server, layout vault.Layout) conformance.Harness {
-	t.Helper()
-	var n atomic.Int64
-	prefixes := map[secretstore.StoreCloser]vault.Config{}
-	policy := policyWrite
-	if layout == vault.Map {
-		policy = policyWriteMap
+func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func (c *counter) CloseIdleConnections() {}
+
+// handles knows which store came from where.
+type handles[T any] struct {
+	mu sync.Mutex
+	m  map[secretstore.StoreCloser]T
+}
+
+func (h *handles[T]) of(s secretstore.StoreCloser) T {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.m[s]
+}
+
+func (h *handles[T]) add(s secretstore.StoreCloser, of T) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.m == nil {
+		h.m = map[secretstore.StoreCloser]T{}
+	}
+	h.m[s] = of
+}
+
+type counted struct {
+	config vault.Config
+	policy string // its name
+	n      *counter
+}
+
+// full says that the tests take the time they want; continuous integration sets it.
+var full = os.Getenv("SECRETSTORE_TEST_FULL") != ""
+
+// serverHarness is the harness over a real server. Each store has a prefix of its own,
+// and logs in by AppRole for rights to just that.
+func serverHarness(t *testing.T, s *server, layout vault.Layout) conformance.Harness {
+	var opened handles[counted]
+	open := func(ctx context.Context, config vault.Config, policy string) (secretstore.StoreCloser, error) {
+		n := &counter{RoundTripper: s.http.Transport}
+		config.HTTPClient = &http.Client{Transport: n}
+		store, err := vault.Open(ctx, config)
+		if err == nil {
+			opened.add(store, counted{config, policy, n})
+		}
+		return store, err
 	}
 	return conformance.Harness{
 		Open: func(ctx context.Context) (secretstore.StoreCloser, error) {
-			prefix := fmt.Sprintf("conformance/%d", n.Add(1))
-			c := s.config(s.tokenFor(t, strings.ReplaceAll(prefix, "/", "-"), strings.ReplaceAll(policy, "team/app", prefix), "1h"))
-			c.Prefix, c.Layout = prefix, layout
-			store, err := vault.Open(ctx, c)
-			if err == nil {
-				prefixes[store] = c
+			prefix := unique()
+			auth, policy := s.appRole(t, policyText(t, "write-"+string(layout), prefix), time.Hour, time.Hour)
+			return open(ctx, vault.Config{Address: s.addr, Mount: "secret", Prefix: prefix, Layout: layout, Auth: auth}, policy)
+		},
+		Second: func(ctx context.Context, store secretstore.StoreCloser) (secretstore.StoreCloser, error) {
+			c := opened.of(store)
+			return open(ctx, c.config, c.policy)
+		},
+		Requests: func(store secretstore.StoreCloser) int { return int(opened.of(store).n.n.Load()) },
+		Inject: func(store secretstore.StoreCloser, f conformance.Fault, name string) (func(), error) {
+			c := opened.of(store)
+			return s.inject(t, f, name, layout, c.config.Prefix, c.policy)
+		},
+		Facts: conformance.Facts{AtomicBatch: layout == vault.Map},
+		// The double and HTTP with the layout map always have the full counts.
+		Slow: !full && (layout == vault.Paths || strings.HasPrefix(s.addr, "https")),
+	}
+}
+
+// inject makes the real server fail, as far as it can be brought to it.
+func (s *server) inject(t *testing.T, f conformance.Fault, name string, layout vault.Layout, prefix, policy string) (undo func(), err error) {
+	rights := policyText(t, "write-"+string(layout), prefix)
+	switch {
+	case f == conformance.Deny && name == "":
+		s.policy(t, policy, `path "secret/none" { capabilities = ["read"] }`)
+		return func() { s.policy(t, policy, rights) }, nil
+	case f == conformance.Deny && layout == vault.Paths:
+		s.policy(t, policy, rights+fmt.Sprintf("path %q { capabilities = [\"deny\"] }", "secret/data/"+prefix+"/"+name))
+		return func() { s.policy(t, policy, rights) }, nil
+	case f == conformance.Outage && name == "":
+		s.do(t, "PUT", "sys/seal", nil)
+		return func() { s.unseal(t) }, nil
+	case f == conformance.Throttle && name == "":
+		s.do(t, "POST", "sys/quotas/rate-limit/"+policy, map[string]any{"path": "secret/", "rate": 1, "interval": "1h"})
+		s.raw(t, "GET", "secret/data/none", s.root, nil) // the one that is allowed
+		return func() { s.do(t, "DELETE", "sys/quotas/rate-limit/"+policy, nil) }, nil
+	case f == conformance.Expire && name == "":
+		s.do(t, "PUT", "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
+		return func() {}, nil
+	}
+	return nil, errors.ErrUnsupported
+}
+
+func (s *server) unseal(t testing.TB) {
+	s.do(t, "PUT", "sys/unseal", map[string]any{"key": s.unsealKey})
+}
+
+// TestConformance is not parallel to anything: a rule counts the goroutines of the
+// process.
+func TestConformance(t *testing.T) {
+	for _, transport := range []string{"http", "https"} {
+		for _, layout := range layouts {
+			t.Run(transport+"/"+string(layout), func(t *testing.T) {
+				var s *server
+				if transport == "https" {
+					s = startTLSServer(t)
+				} else {
+					s = startServer(t)
+				}
+				conformance.Test(t, serverHarness(t, s, layout))
+			})
+		}
+	}
+}
+
+// doubleFaults are the faults of the suite, in the double's words.
+var doubleFaults = map[conformance.Fault]vaulttest.Fault{
+	conformance.Deny: vaulttest.Deny, conformance.Throttle: vaulttest.Throttle, conformance.Outage: vaulttest.Outage,
+	conformance.Hang: vaulttest.Hang, conformance.Echo: vaulttest.Echo,
+}
+
+// doubleHarness is the harness over the double, one for each store.
+func doubleHarness(t *testing.T, layout vault.Layout) conformance.Harness {
+	type double struct {
+		server *vaulttest.Server
+		config vault.Config
+	}
+	var opened handles[double]
+	open := func(ctx context.Context, d double) (secretstore.StoreCloser, error) {
+		store, err := vault.Open(ctx, d.config)
+		if err == nil {
+			opened.add(store, d)
+		}
+		return store, err
+	}
+	return conformance.Harness{
+		Open: func(ctx context.Context) (secretstore.StoreCloser, error) {
+			s := vaulttest.NewServer()
+			t.Cleanup(s.Close)
+			s.AddAppRole("role", "secret-id", 0)
+			return open(ctx, double{s, vault.Config{Address: s.URL, Mount: "secret", Prefix: "app", Layout: layout,
+				Auth: vault.AppRole{RoleID: "role", SecretID: text("secret-id")}, HTTPClient: s.Client()}})
+		},
+		Second: func(ctx context.Context, store secretstore.StoreCloser) (secretstore.StoreCloser, error) {
+			return open(ctx, opened.of(store))
+		},
+		Requests: func(store secretstore.StoreCloser) int { return opened.of(store).server.Requests() },
+		Inject: func(store secretstore.StoreCloser, f conformance.Fault, name string) (func(), error) {
+			s := opened.of(store).server
+			if f == conformance.Expire {
+				s.ExpireTokens()
+				return func() {}, nil
 			}
-			return store, err
+			fault, ok := doubleFaults[f]
+			if !ok || name != "" && layout == vault.Map {
+				return nil, errors.ErrUnsupported
+			}
+			return s.Inject(fault, name), nil
 		},
-		Second: func(ctx context.Context, first secretstore.StoreCloser) (secretstore.StoreCloser, error) {
-			c := prefixes[first]
-			fresh := s.config("")
-			c.Client = fresh.Client
-			return vault.Open(ctx, c)
-		},
-		Slow:  layout == vault.Map,
 		Facts: conformance.Facts{AtomicBatch: layout == vault.Map},
 	}
 }
 
-func TestConformance(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		tls    bool
-		layout vault.Layout
-	}{
-		{"paths, HTTP", false, vault.Paths},
-		{"map, HTTP", false, vault.Map},
-		{"paths, HTTPS", true, vault.Paths},
-		{"map, HTTPS", true, vault.Map},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := startServer(t, tt.tls)
-			fmt.Printf("vault: the suite runs against HashiCorp Vault %s (%s)\n", s.version, tt.name)
-			conformance.Test(t, harness(t, s, tt.layout))
-		})
+func TestConformanceOfDouble(t *testing.T) {
+	for _, layout := range layouts {
+		t.Run(string(layout), func(t *testing.T) { conformance.Test(t, doubleHarness(t, layout)) })
 	}
 }
-
-// TestReadOnly: with a reader's policy, reads pass and writes are refused.
-func TestReadOnly(t *testing.T) {
-	s := startServer(t, false)
-	for layout, policies := range map[vault.Layout][2]string{vault.Paths: {policyWrite, policyRead}, vault.Map: {policyWriteMap, policyReadMap}} {
-		t.Run(string(layout), func(t *testing.T) {
-			open := func(name, policy string) secretstore.StoreCloser {
-				c := s.config(s.tokenFor(t, name, policy, "1h"))
-				c.Layout = layout
-				store, err := vault.Open(ctx(t), c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { store.Close() })
-				return store
-			}
-			writer, reader := open("writer-"+string(layout), policies[0]), open("reader-"+string(layout), policies[1])
-			if err := writer.SetBatch(ctx(t), map[string]secretstore.Value{"a": val("1"), "b": val("2")}); err != nil {
-				t.Fatal(err)
-			}
-			if v, err := reader.Get(ctx(t), "a"); err != nil || !v.Equal(val("1")) {
-				t.Errorf("Get by a reader: %v", err)
-			}
-			if _, err := reader.GetBatch(ctx(t), []string{"a", "b"}); err != nil {
-				t.Errorf("GetBatch by a reader: %v", err)
-			}
-			if names, err := reader.List(ctx(t)); err != nil || len(names) != 2 {
-				t.Errorf("List by a reader: %q, %v", names, err)
-			}
-			if _, err := reader.Get(ctx(t), "absent"); !errors.Is(err, secretstore.ErrNotFound) {
-				t.Errorf("Get of an absent name by a reader: %v, want ErrNotFound", err)
-			}
-			for what, err := range map[string]error{
-				"Set":      reader.Set(ctx(t), "a", val("x")),
-				"SetBatch": reader.SetBatch(ctx(t), map[string]secretstore.Value{"a": val("x"), "c": val("y")}),
-				"Delete":   reader.(secretstore.Deleter).Delete(ctx(t), "a"),
-			} {
-				if !errors.Is(err, secretstore.ErrDenied) {
-					t.Errorf("%s by a reader: %v, want ErrDenied", what, err)
-				}
-			}
-			if v, err := reader.Get(ctx(t), "a"); err != nil || !v.Equal(val("1")) {
-				t.Errorf("after refused writes: %v", err)
-			}
-		})
-	}
-}
-
-func val(s string) secretstore.Value { return secretstore.NewValue([]byte(s)) }

@@ -2,122 +2,156 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/mlsecrets/secretstore"
 )
 
-// secretAt is one version of a Vault secret.
-type secretAt struct {
-	fields  map[string]json.RawMessage // nil: there is none, or its latest version is deleted
-	version int                        // 0: it was never written
+// version is the latest version of a Vault secret.
+type version struct {
+	number int // 0: there never was one
+	// fields is nil if there is no secret, or its latest version was deleted.
+	fields    map[string]json.RawMessage
+	status    int
+	requestID string
 }
 
-// read reads the latest version of the Vault secret at the path below the mount.
-func (d *driver) read(ctx context.Context, path string) (secretAt, error) {
-	if err := d.mount.check(ctx, d.data(path)); err != nil {
-		return secretAt{}, err
-	}
-	a, err := d.session.do(ctx, request{method: "GET", path: d.data(path)})
+// read reads the latest version of a Vault secret.
+func (c *client) read(ctx context.Context, path string) (*version, error) {
+	a, err := c.call(ctx, request{method: http.MethodGet, path: path})
 	if err != nil {
-		return secretAt{}, err
+		return nil, err
 	}
-	if len(a.Data) == 0 || bytes.Equal(a.Data, []byte("null")) {
-		switch {
-		case a.status == http.StatusNotFound && a.hasErrors && len(a.Errors) == 0:
-			return secretAt{}, nil
-		case a.status == http.StatusNotFound:
-			d.mount.known.Store(false) // perhaps it was unmounted
-			return secretAt{}, a.unavailable("there is no KV version 2 secrets engine at the mount " + d.mount.path)
-		}
-		return secretAt{}, foreign()
+	if a.status == http.StatusNotFound {
+		return absent(a)
+	}
+	v, err := parseVersion(a)
+	if err != nil {
+		return nil, err
+	}
+	if v.fields == nil {
+		v.fields = map[string]json.RawMessage{} // somebody wrote "data": null
+	}
+	return v, nil
+}
+
+// parseVersion reads a version out of a success, or of the 404 of a deleted version.
+func parseVersion(a *answer) (*version, error) {
+	if a.status != http.StatusOK && a.status != http.StatusNotFound {
+		return nil, failure(a)
 	}
 	var body struct {
-		Data     map[string]json.RawMessage `json:"data"`
-		Metadata *struct {
-			Version int `json:"version"`
-		} `json:"metadata"`
+		RequestID string `json:"request_id"`
+		Data      struct {
+			Data     map[string]json.RawMessage `json:"data"`
+			Metadata struct {
+				Version int `json:"version"`
+			} `json:"metadata"`
+		} `json:"data"`
 	}
-	if json.Unmarshal(a.Data, &body) != nil || body.Metadata == nil {
-		return secretAt{}, foreign()
+	if err := parse(a, &body); err != nil {
+		return nil, err
+	}
+	if body.Data.Metadata.Version == 0 {
+		return nil, unavailable(a, notVersion2)
+	}
+	return &version{number: body.Data.Metadata.Version, fields: body.Data.Data, status: a.status,
+		requestID: cmp.Or(a.headerID(), cleanID(body.RequestID))}, nil
+}
+
+const notVersion2 = "the answer is not one of a KV engine of version 2; was another engine mounted there?"
+
+// absent tells, of an answer 404, a secret that is not there from a path that the
+// server doesn't know. Vault says {"errors":[]} of what was never written, and shows
+// the metadata of a version that was deleted.
+func absent(a *answer) (*version, error) {
+	var r struct {
+		Data     json.RawMessage `json:"data"`
+		Errors   []string        `json:"errors"`
+		Warnings []string        `json:"warnings"`
+	}
+	if err := parse(a, &r); err != nil {
+		return nil, err
+	}
+	if len(r.Data) > 0 && !bytes.Equal(r.Data, []byte("null")) {
+		v, err := parseVersion(a)
+		if err != nil {
+			return nil, err
+		}
+		v.fields = nil
+		return v, nil
+	}
+	if r.Errors == nil || len(r.Errors) > 0 || len(r.Warnings) > 0 {
+		return nil, failure(a)
+	}
+	return &version{status: a.status, requestID: a.headerID()}, nil
+}
+
+// write sends a new version and checks that there is one. A KV engine of version 1
+// takes the same request for something else.
+func (c *client) write(ctx context.Context, method, path string, body any) (*answer, error) {
+	a, err := c.call(ctx, request{method: method, path: path, body: body})
+	if err != nil || a.status == http.StatusNotFound || a.status == http.StatusBadRequest {
+		return a, err
+	}
+	if a.status == http.StatusNoContent {
+		return nil, &lostAnswer{unavailable(a, notVersion2)}
 	}
 	if a.status != http.StatusOK {
-		body.Data = nil // deleted or destroyed: there is metadata alone
+		return a, nil
 	}
-	return secretAt{body.Data, body.Metadata.Version}, nil
+	var r struct {
+		Data struct {
+			Version int `json:"version"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(a.body, &r) != nil || r.Data.Version == 0 {
+		return nil, &lostAnswer{unavailable(a, notVersion2)}
+	}
+	return a, nil
 }
 
-// write writes a Vault secret at the path below the mount. It reports false if it was
-// written by somebody else since the version.
-func (d *driver) write(ctx context.Context, method, path string, fields map[string]any, version *int) (bool, error) {
-	if err := d.mount.check(ctx, d.data(path)); err != nil {
-		return false, err
+// markOf returns the field that says how another is encoded. It has a dot, so it is
+// no name of a secret.
+func markOf(field string) string { return field + ".encoding" }
+
+const base64Mark = "base64"
+
+// put adds a value to the fields of a Vault secret; in a patch, a mark that doesn't
+// belong there any more has to go.
+func put(fields map[string]any, field string, value secretstore.Value, patch bool) {
+	text, binary := secretstore.EncodeText(value)
+	fields[field] = text
+	if binary {
+		fields[markOf(field)] = base64Mark
+	} else if patch {
+		fields[markOf(field)] = nil
 	}
-	body := map[string]any{"data": fields}
-	if version != nil {
-		body["options"] = map[string]int{"cas": *version}
-	}
-	text, err := encode(body)
-	if err != nil {
-		return false, err
-	}
-	a, err := d.session.do(ctx, request{method: method, path: d.data(path), body: text})
-	if err != nil {
-		return false, err
-	}
-	var written struct {
-		Version int `json:"version"`
-	}
-	switch {
-	case a.status == http.StatusOK && json.Unmarshal(a.Data, &written) == nil && written.Version > 0:
-		return true, nil
-	case a.status == http.StatusBadRequest && a.says("did not match the current version"):
-		return false, nil
-	case a.status == http.StatusBadRequest && a.says("check-and-set parameter required"):
-		return false, &secretstore.Error{Kind: secretstore.ErrConflict, Status: a.status, RequestID: a.RequestID, Detail: detailCAS}
-	case a.status == http.StatusNotFound && method == "PATCH" && a.hasErrors && len(a.Errors) == 0:
-		return false, nil // there is nothing to patch any more
-	case a.status == http.StatusNotFound && (a.hasErrors || len(a.Data) > 0):
-		if method == "PATCH" && !a.says("no handler for route") {
-			return false, nil // its latest version is deleted
-		}
-		return false, a.unavailable("there is no KV version 2 secrets engine at the mount " + d.mount.path)
-	case a.status == http.StatusOK, a.status == http.StatusNoContent:
-		return false, foreign() // nobody has said that it is written
-	}
-	return false, a.unavailable("the server did not accept the request")
 }
 
-const detailCAS = "the secret takes check-and-set writes alone"
-
-// encode is json.Marshal without escapes for HTML, which would make values longer.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, &secretstore.Error{Kind: secretstore.ErrUnavailable, Detail: "the request can't be encoded"}
+// take returns the value in a field.
+func (v *version) take(field string) (secretstore.Value, error) {
+	fail := func(kind error, detail string) (secretstore.Value, error) {
+		return secretstore.Value{}, &secretstore.Error{Kind: kind, Detail: detail, Status: v.status, RequestID: v.requestID}
 	}
-	return b.Bytes(), nil
-}
-
-// value returns the value in a field. mark is the field that marks it as base64.
-func (s secretAt) value(field, mark string) (secretstore.Value, error) {
-	raw, ok := s.fields[field]
-	if !ok || string(raw) == "null" {
-		return secretstore.Value{}, &secretstore.Error{Kind: secretstore.ErrNotFound}
+	if v.fields == nil {
+		return fail(secretstore.ErrNotFound, "")
 	}
-	var text, encoding string
+	raw, ok := v.fields[field]
+	if !ok || bytes.Equal(raw, []byte("null")) {
+		return fail(secretstore.ErrNotFound, fmt.Sprintf("the Vault secret has no field %q", field))
+	}
+	var text string
 	if json.Unmarshal(raw, &text) != nil {
-		return secretstore.Value{}, &secretstore.Error{Kind: secretstore.ErrCorrupt, Detail: "the field " + field + " is not a string"}
+		return fail(secretstore.ErrConflict, fmt.Sprintf("the field %q holds no string; write it as one", field))
 	}
-	if m, ok := s.fields[mark]; ok && json.Unmarshal(m, &encoding) != nil {
-		encoding = ""
+	var mark string
+	if raw, ok := v.fields[markOf(field)]; ok && (json.Unmarshal(raw, &mark) != nil || mark != "" && mark != base64Mark) {
+		return fail(secretstore.ErrCorrupt, fmt.Sprintf("the field %q says an encoding that is not known", markOf(field)))
 	}
-	return secretstore.DecodeText(text, encoding == markBase64)
+	return secretstore.DecodeText(text, mark == base64Mark)
 }
-
-// markBase64 is the text of the field that marks a value as base64.
-const markBase64 = "base64"

@@ -1,58 +1,59 @@
 package vault
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/mlsecrets/secretstore"
 )
 
-// mount is a secrets engine. That it is KV version 2 is asked once: an engine of
-// version 1, or none, answers reads as if the secret were missing, and takes writes.
-type mount struct {
-	path    string
-	session *session
-	known   atomic.Bool
-}
-
-// check returns an error if the mount is known to be no KV version 2. at is a path
-// that the token may use: with it, its policies let it look at the mount.
-func (m *mount) check(ctx context.Context, at string) error {
-	if m.known.Load() {
-		return nil
+// open logs in and looks at the mount. Without that look a wrong mount and a KV
+// engine of version 1 would be found empty: the server's answer for both is that of a
+// secret that is not there.
+func (c *client) open(ctx context.Context, mount string) error {
+	if err := c.session.start(ctx); err != nil {
+		return err
 	}
-	a, err := m.session.do(ctx, request{method: "GET", path: "sys/internal/ui/mounts/" + at})
-	if errors.Is(err, secretstore.ErrDenied) {
-		// Vault hides a mount from who has no right on it, and then says the
-		// same of the secrets in it.
-		m.known.Store(true)
-		return nil
-	}
+	a, err := c.call(ctx, request{method: http.MethodGet, path: "sys/internal/ui/mounts/" + mount})
 	if err != nil {
 		return err
 	}
-	if a.status == http.StatusNotFound || a.status == http.StatusBadRequest {
-		return a.unavailable("there is no KV version 2 secrets engine at the mount " + m.path)
+	switch a.status {
+	case http.StatusOK:
+	case http.StatusForbidden:
+		// The server says the same for a mount that is not there. With rights to
+		// everything, reading below it tells.
+		below, err := c.call(ctx, request{method: http.MethodGet, path: mount + "/config"})
+		if err == nil && below.status == http.StatusNotFound && bytes.Contains(below.body, []byte("no handler for route")) {
+			return badConfig("no engine is mounted at the path that the store names")
+		}
+		return &secretstore.Error{Kind: secretstore.ErrDenied, Status: a.status, RequestID: a.requestID(),
+			Detail: "no engine is mounted there, or the token has no rights to anything below it"}
+	case http.StatusBadRequest, http.StatusNotFound:
+		return badConfig("no engine is mounted at the path that the store names")
+	default:
+		return failure(a)
 	}
-	var info struct {
-		Type    string            `json:"type"`
-		Path    string            `json:"path"`
-		Options map[string]string `json:"options"`
+	var m struct {
+		Data struct {
+			Path    string            `json:"path"`
+			Type    string            `json:"type"`
+			Options map[string]string `json:"options"`
+		} `json:"data"`
 	}
-	if json.Unmarshal(a.Data, &info) != nil || info.Type == "" {
-		return foreign()
+	if err := parse(a, &m); err != nil {
+		return err
 	}
 	switch {
-	case info.Type != "kv" && info.Type != "generic":
-		return a.unavailable("the secrets engine at the mount " + m.path + " is not KV")
-	case info.Options["version"] != "2":
-		return a.unavailable("the secrets engine at the mount " + m.path + " is KV version 1; this store needs version 2 (vault kv enable-versioning)")
-	case info.Path != "" && info.Path != m.path+"/":
-		return a.unavailable("the mount is " + info.Path + ", and not " + m.path + "; name it with the parameter mount")
+	case m.Data.Type == "":
+		return unavailable(a, "the server doesn't say what is mounted there")
+	case m.Data.Path != mount+"/":
+		return badConfig("an engine is mounted above or below the path that the store names; ?mount= says where the mount ends")
+	case m.Data.Type != "kv" && m.Data.Type != "generic":
+		return badConfig("the engine that is mounted there is no KV engine")
+	case m.Data.Options["version"] != "2":
+		return badConfig("the KV engine that is mounted there is of version 1; version 2 is needed")
 	}
-	m.known.Store(true)
 	return nil
 }

@@ -2,196 +2,179 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"net/http"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/vault/api"
 	"github.com/mlsecrets/secretstore"
 )
 
-// session keeps a client logged in. All callers share one token; whoever finds first
-// that it has run out gets the next one, and the others wait for it.
-type session struct {
-	client  *api.Client
-	auth    Auth
-	timeout time.Duration // of one try of a request
-
-	// turn is held by the one caller that logs in, or asks whether the token still
-	// holds. It is a channel so that waiting ends with a context.
-	turn chan struct{}
-
-	mu         sync.Mutex
-	token      string
-	generation int       // counts tokens
-	confirmed  time.Time // when Vault last said that the token holds
-
-	stop    context.CancelFunc // ends the renewing
-	renewal sync.WaitGroup
-	ended   context.Context
+// lease is a token and what is known of its life.
+type lease struct {
+	token     string
+	renewable bool
+	issued    time.Time
+	ttl       time.Duration // from issued on; 0 is without end
 }
 
-func newSession(client *api.Client, auth Auth, timeout time.Duration) *session {
-	s := &session{client: client, auth: auth, timeout: timeout, turn: make(chan struct{}, 1)}
-	s.ended, s.stop = context.WithCancel(context.Background())
+// session holds the token of a store. One caller at a time finds out for all what is
+// to be done about a refusal.
+type session struct {
+	client *client
+	auth   Auth
+
+	ctx     context.Context // ends at close
+	cancel  context.CancelFunc
+	renewer sync.WaitGroup
+
+	mu      sync.Mutex
+	lease   lease
+	gen     int       // counts the tokens
+	settled time.Time // when it was last found out whether the token is good
+	failure error     // what came of it, if it is not
+	flight  *flight   // under way, or nil
+	changed chan struct{}
+}
+
+// flight is one look at a refused token, with the new login if that is needed.
+type flight struct {
+	cancel  context.CancelFunc
+	waiters int
+	done    chan struct{}
+	again   bool
+	err     error
+}
+
+func newSession(c *client, auth Auth) *session {
+	s := &session{client: c, auth: auth, changed: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// close ends the renewing, and frees connections.
-func (s *session) close() {
-	s.stop()
-	s.renewal.Wait()
-	s.client.CloneConfig().HttpClient.CloseIdleConnections()
-}
-
-func (s *session) current() (token string, generation int) {
+// current returns the token and its number.
+func (s *session) current() (token string, gen int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.token, s.generation
+	return s.lease.token, s.gen
 }
 
-// ensure logs in if nobody has, and returns the number of the token in use.
-func (s *session) ensure(ctx context.Context) (generation int, err error) {
-	if _, generation := s.current(); generation > 0 {
-		return generation, nil
-	}
-	if err := s.take(ctx); err != nil {
-		return 0, err
-	}
-	defer s.give()
-	if _, generation := s.current(); generation > 0 {
-		return generation, nil
-	}
-	return s.login(ctx)
-}
-
-func (s *session) take(ctx context.Context) error {
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *session) give() { <-s.turn }
-
-// refused is called when a request with the token of the generation, which was sent
-// at the time, was refused. It returns nil if there is another token now, and the request is worth another try;
-// else the error that stands for the refusal.
-func (s *session) refused(ctx context.Context, generation int, sent time.Time, refusal *secretstore.Error) error {
-	if err := s.take(ctx); err != nil {
+// start logs in for the first time, and starts the renewal.
+func (s *session) start(ctx context.Context) error {
+	if err := s.login(ctx); err != nil {
 		return err
 	}
-	defer s.give()
-	token, now := s.current()
-	if now != generation {
-		return nil // another caller has got one meanwhile
+	s.renewer.Go(s.renew)
+	return nil
+}
+
+func (s *session) close() {
+	s.cancel()
+	s.renewer.Wait()
+}
+
+// login gets a token that is not the one that is held.
+func (s *session) login(ctx context.Context) error {
+	l, err := s.auth.login(ctx, s.client)
+	if err != nil {
+		return err
+	}
+	if why := notPlain(l.token); why != "" || l.token == "" {
+		return &secretstore.Error{Kind: secretstore.ErrDenied, Detail: "the token is empty or has characters that can't be sent"}
 	}
 	s.mu.Lock()
-	held := s.confirmed.After(sent)
-	s.mu.Unlock()
-	if held {
-		return refusal
+	defer s.mu.Unlock()
+	if l.token == s.lease.token {
+		return &secretstore.Error{Kind: secretstore.ErrDenied, Status: http.StatusForbidden,
+			Detail: "the token has expired or was revoked, and its source has no other"}
 	}
-	// Vault says the same of a token that has run out and of one whose rights don't
-	// reach. It lets every token that holds look at itself.
-	_, err := s.once(ctx, request{method: "GET", path: "auth/token/lookup-self"})
-	e, ok := errors.AsType[*secretstore.Error](err)
-	switch {
-	case err == nil:
-		s.mu.Lock()
-		s.confirmed = time.Now()
-		s.mu.Unlock()
-		return refusal
-	case !ok || e.Kind != secretstore.ErrDenied:
-		return err
-	}
-	if _, err := s.login(ctx); err != nil {
-		return err
-	}
-	if again, _ := s.current(); again == token {
-		return &secretstore.Error{Kind: secretstore.ErrDenied, Status: refusal.Status, RequestID: refusal.RequestID,
-			Detail: "the token has run out, or was never good; get a new one"}
+	s.lease = l
+	s.gen++
+	s.settled, s.failure = time.Now(), nil
+	select {
+	case s.changed <- struct{}{}:
+	default:
 	}
 	return nil
 }
 
-// login gets a token. The caller holds the turn.
-func (s *session) login(ctx context.Context) (generation int, err error) {
-	token, path, body, err := s.auth.login()
-	if err != nil {
-		return 0, err
-	}
-	var life lease
-	if path != "" {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return 0, err
-		}
-		a, err := s.retried(ctx, request{method: "POST", path: path, body: text, login: true})
-		if err != nil {
-			return 0, err
-		}
-		if a.Auth == nil || a.Auth.ClientToken == "" {
-			return 0, foreign()
-		}
-		token, life = a.Auth.ClientToken, lease{seconds: a.Auth.LeaseDuration, renewable: a.Auth.Renewable}
-	}
-	s.client.SetToken(token)
+// stands is how long what was found out about a token is taken to be so. Of the
+// names of a batch only the first has to ask.
+const stands = time.Second
+
+// refused is called when the server refused the token of a number. It reports whether
+// to try again with the current token; otherwise the refusal was for what the token
+// may do. All callers share one look at the token and one login.
+func (s *session) refused(ctx context.Context, gen int, sent time.Time, invalid bool) (again bool, err error) {
 	s.mu.Lock()
-	s.token, s.confirmed = token, time.Now()
-	if path == "" {
-		s.confirmed = time.Time{} // nobody has said that it holds
+	if s.gen != gen {
+		s.mu.Unlock()
+		return true, nil
 	}
-	s.generation++
-	generation = s.generation
+	if sent.Before(s.settled.Add(stands)) && (s.failure != nil || !invalid) {
+		defer s.mu.Unlock()
+		return false, s.failure
+	}
+	f := s.flight
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		var fctx context.Context
+		fctx, f.cancel = context.WithCancel(s.ctx)
+		s.flight = f
+		go s.look(fctx, f, invalid)
+	}
+	f.waiters++
 	s.mu.Unlock()
-	if s.ended.Err() == nil {
-		s.renewal.Go(func() { s.renew(generation, life, path == "") })
+
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		s.mu.Lock()
+		f.waiters--
+		last := f.waiters == 0
+		if last && s.flight == f {
+			s.flight = nil // who comes now starts another
+		}
+		s.mu.Unlock()
+		if last { // nobody wants it any more
+			f.cancel()
+			<-f.done
+		}
+		return false, &secretstore.Error{Kind: ctx.Err()}
 	}
-	return generation, nil
+	return f.again, f.err
 }
 
-// lease is how long a token lasts.
-type lease struct {
-	seconds   int
-	renewable bool
+// look finds out whether the token is good, and logs in if it is not.
+func (s *session) look(ctx context.Context, f *flight, invalid bool) {
+	defer f.cancel()
+	f.again, f.err = s.settle(ctx, invalid)
+	s.mu.Lock()
+	if s.flight == f {
+		s.flight = nil
+		s.failure = f.err
+		s.settled = time.Now()
+	}
+	s.mu.Unlock()
+	close(f.done)
 }
 
-// renew keeps a token alive until there is another one, or the session ends. It stops
-// when the token can't be renewed: the next refusal gets a new one.
-func (s *session) renew(generation int, life lease, unknown bool) {
-	if unknown {
-		a, err := s.once(s.ended, request{method: "GET", path: "auth/token/lookup-self"})
+func (s *session) settle(ctx context.Context, invalid bool) (again bool, err error) {
+	if !invalid {
+		token, _ := s.current()
+		a, err := s.client.send(ctx, request{method: http.MethodGet, path: "auth/token/lookup-self"}, token)
 		if err != nil {
-			return
+			return false, err
 		}
-		var self struct {
-			TTL       int  `json:"ttl"`
-			Renewable bool `json:"renewable"`
+		switch a.status {
+		case http.StatusOK:
+			return false, nil
+		case http.StatusForbidden:
+		default:
+			return false, failure(a)
 		}
-		if json.Unmarshal(a.Data, &self) != nil {
-			return
-		}
-		life = lease{self.TTL, self.Renewable}
 	}
-	for life.renewable && life.seconds > 0 {
-		// At two thirds of its life, as Vault's own agent does about.
-		if sleep(s.ended, time.Duration(life.seconds)*time.Second*2/3) != nil {
-			return
-		}
-		if _, now := s.current(); now != generation {
-			return
-		}
-		a, err := s.once(s.ended, request{method: "POST", path: "auth/token/renew-self", body: []byte("{}")})
-		if err != nil || a.Auth == nil {
-			return
-		}
-		if a.Auth.LeaseDuration < life.seconds/2 {
-			return // near the end of what a token may live
-		}
-		life = lease{a.Auth.LeaseDuration, a.Auth.Renewable}
+	if err := s.login(ctx); err != nil {
+		return false, err
 	}
+	return true, nil
 }

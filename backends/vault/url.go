@@ -3,122 +3,81 @@ package vault
 import (
 	"context"
 	"net/url"
-	"os"
-	"regexp"
 	"strings"
 
 	"github.com/mlsecrets/secretstore"
 )
 
-// OpenURL opens the store that a URL names:
+// OpenURL is the opener of vault:// URLs. vault://host:port/mount/prefix is a server
+// with HTTPS; vault:///mount/prefix is the one of VAULT_ADDR, which may have http://
+// for a server on the same machine. The parameters, all optional:
 //
-//	vault://host:port/mount/prefix   over HTTPS
-//	vault:///mount/prefix            at VAULT_ADDR, which may be http for a dev server
+//	layout=map        all secrets are fields of the Vault secret mount/prefix
+//	field=password    the field that holds the value, instead of "value"
+//	mount=kv/team     where the mount ends, if its path has slashes
+//	namespace=a/b     a namespace of Vault Enterprise
+//	auth=approle      the way to log in: token (the default), approle, kubernetes, jwt
+//	role=trainer      the role for kubernetes and jwt
+//	auth-mount=k8s     the path of the auth method, if it isn't its name
 //
-// Parameters: mount, if the mount has slashes; layout=map; field; namespace; auth, one
-// of token, approle, kubernetes and jwt; role; auth-mount, if the method is mounted
-// elsewhere. A URL never holds a credential: see [Auth] for where they come from.
+// Credentials come from where [Token], [AppRole], [Kubernetes] and [JWT] look.
 func OpenURL(ctx context.Context, u *url.URL) (secretstore.StoreCloser, error) {
-	params, err := secretstore.Params(u, "mount", "layout", "field", "namespace", "auth", "role", "auth-mount")
+	config, err := configOf(u)
 	if err != nil {
-		return nil, err
+		return nil, opening(ctx, err)
+	}
+	return Open(ctx, config)
+}
+
+func configOf(u *url.URL) (Config, error) {
+	params, err := secretstore.Params(u, "layout", "field", "mount", "namespace", "auth", "role", "auth-mount")
+	if err != nil {
+		return Config{}, err
+	}
+	for name := range params {
+		if params.Get(name) == "" {
+			return Config{}, badConfig("the parameter %s of the store's URL is empty", name)
+		}
 	}
 	c := Config{Layout: Layout(params.Get("layout")), Field: params.Get("field"), Namespace: params.Get("namespace")}
 	if u.Host != "" {
 		c.Address = "https://" + u.Host
 	}
 	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
-		return nil, invalid("the path of the URL has an encoded slash")
+		return Config{}, badConfig("the path of the store's URL has an encoded slash")
 	}
-	c.Mount, c.Prefix, err = splitPath(strings.TrimPrefix(u.Path, "/"), params.Get("mount"))
-	if err != nil {
-		return nil, err
+	path := strings.TrimPrefix(u.Path, "/")
+	if mount := params.Get("mount"); mount != "" {
+		rest, ok := strings.CutPrefix(path+"/", mount+"/")
+		if !ok {
+			return Config{}, badConfig("the path of the store's URL doesn't begin with the mount that ?mount= names")
+		}
+		c.Mount, c.Prefix = mount, strings.TrimSuffix(rest, "/")
+	} else {
+		var found bool
+		c.Mount, c.Prefix, found = strings.Cut(path, "/")
+		if found && c.Prefix == "" {
+			return Config{}, badConfig("the path of the store's URL ends in a slash")
+		}
 	}
-	role, at := params.Get("role"), params.Get("auth-mount")
-	if at, err = cleanPath("auth-mount", at); err != nil {
-		return nil, err
-	}
+	role, mount := params.Get("role"), params.Get("auth-mount")
 	switch params.Get("auth") {
 	case "", "token":
-		if role != "" || at != "" {
-			return nil, invalid("role and auth-mount go with auth=kubernetes, auth=jwt or auth=approle")
+		if role != "" || mount != "" {
+			return Config{}, badConfig("the store's URL has ?role= or ?auth-mount=, and a token needs none; ?auth= chooses the login")
 		}
 		c.Auth = Token{}
 	case "approle":
 		if role != "" {
-			return nil, invalid("auth=approle takes its role from VAULT_ROLE_ID, not from the URL")
+			return Config{}, badConfig("?auth=approle takes the role's id from VAULT_ROLE_ID, and not from the store's URL")
 		}
-		c.Auth = AppRole{Mount: at}
+		c.Auth = AppRole{Mount: mount}
 	case "kubernetes":
-		c.Auth = Kubernetes{Mount: at, Role: role}
+		c.Auth = Kubernetes{Role: role, Mount: mount}
 	case "jwt":
-		c.Auth = JWT{Mount: at, Role: role}
+		c.Auth = JWT{Role: role, Mount: mount}
 	default:
-		return nil, invalid("auth is token, approle, kubernetes or jwt")
+		return Config{}, badConfig("the store's URL has an unknown ?auth=; the ways to log in are token, approle, kubernetes and jwt")
 	}
-	return Open(ctx, c)
-}
-
-// splitPath divides the path of a URL into mount and prefix.
-func splitPath(path, mount string) (string, string, error) {
-	path = strings.TrimSuffix(path, "/")
-	if mount == "" {
-		mount, prefix, _ := strings.Cut(path, "/")
-		return mount, prefix, nil
-	}
-	mount = strings.Trim(mount, "/")
-	prefix, ok := strings.CutPrefix(path+"/", mount+"/")
-	if !ok {
-		return "", "", invalid("the path of the URL does not begin with the mount that the parameter names")
-	}
-	return mount, strings.TrimSuffix(prefix, "/"), nil
-}
-
-var badInPath = regexp.MustCompile(`[\x00-\x1f\x7f?#%\\*]|[^\x20-\x7e]`)
-
-// cleanPath checks a path that others are built from. vault/api joins paths as a file
-// system does, so that "a/../../sys" would lead out of the mount.
-func cleanPath(what, path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.TrimSpace(segment) != segment || badInPath.MatchString(segment) {
-			return "", invalid("the %s is not a path: its parts are not empty, . or .., and are printable ASCII without ? # %% \\ *", what)
-		}
-	}
-	return path, nil
-}
-
-// checkAddress returns an error that doesn't repeat the address, which may hold a
-// credential.
-func checkAddress(address string) error {
-	if path, ok := strings.CutPrefix(address, "unix://"); ok && path != "" {
-		return nil
-	}
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return invalid("the address of Vault is not a URL with a scheme: it looks like https://vault.example.com:8200")
-	case u.User != nil:
-		return invalid("the address of Vault has a user or password in it; Vault takes a token, from VAULT_TOKEN or a login")
-	case u.RawQuery != "" || u.Fragment != "":
-		return invalid("the address of Vault has parameters; it is the server's URL alone")
-	}
-	return nil
-}
-
-// Environ returns the variables, as "NAME=value", that lead a child process to the
-// same server: its address, namespace and certificates, where they are set. It holds no
-// token and no client key.
-func Environ() []string {
-	var environ []string
-	for _, name := range []string{"VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_CACERT_BYTES", "VAULT_CAPATH", "VAULT_TLS_SERVER_NAME"} {
-		value := os.Getenv(name)
-		if value == "" || name == "VAULT_ADDR" && checkAddress(value) != nil {
-			continue
-		}
-		environ = append(environ, name+"="+value)
-	}
-	return environ
+	return c, nil
 }

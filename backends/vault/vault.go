@@ -2,185 +2,197 @@ package vault
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
+	"errors"
 	"net/http"
+	"net/url"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/mlsecrets/secretstore"
 )
 
-// Layout says how secrets lie in Vault.
+// Layout says how secrets lie in the KV engine.
 type Layout string
 
 const (
-	// Paths keeps each secret at a path of its own, mount/prefix/name, in one field.
+	// Paths keeps each secret in a Vault secret of its own.
 	Paths Layout = "paths"
-	// Map keeps all secrets as fields of one Vault secret, mount/prefix: one request
-	// reads any number of them, and SetBatch is atomic.
+	// Map keeps all secrets as fields of one Vault secret.
 	Map Layout = "map"
 )
 
-// Config says which part of a Vault server is the store, and how to log in. Address,
-// certificates and what else the vault command reads from the environment
-// (VAULT_ADDR, VAULT_CACERT, VAULT_CLIENT_CERT, VAULT_NAMESPACE, …) holds here too,
-// where a field is not set.
+// How many requests one batch has under way. A Vault on two cores is busy with 32, and
+// no worse off with 64, which at 10 ms of latency reads 100 names in two round trips.
+const getWidth, setWidth = 64, 32
+
+// Config says which secrets of which server the store holds. What is left empty is
+// taken from the environment as package github.com/hashicorp/vault/api reads it:
+// VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CLIENT_CERT, VAULT_CLIENT_TIMEOUT,
+// VAULT_RATE_LIMIT and so on.
 type Config struct {
-	// Address is the server's URL. Empty means VAULT_ADDR.
+	// Address is the URL of the server, such as https://vault.example.com:8200.
+	// Empty is VAULT_ADDR.
 	Address string
-	// Mount is the path of the secrets engine, which must be KV version 2. Required.
+	// Mount is the path of a KV engine of version 2, such as "secret". It is
+	// required.
 	Mount string
-	// Prefix is the path below the mount: the folder of the secrets, or with the
-	// layout Map the one Vault secret. Required with Map.
+	// Prefix is the path below the mount under which secrets lie. With Map it
+	// is the path of the one Vault secret, and required.
 	Prefix string
 	// Layout is Paths if empty.
 	Layout Layout
-	// Field holds the value, with the layout Paths. Empty means "value".
+	// Field is the field of a Vault secret that holds the value, with Paths.
+	// Empty is "value".
 	Field string
-	// Namespace is Vault Enterprise's. Empty means VAULT_NAMESPACE.
+	// Namespace is a namespace of Vault Enterprise. Empty is VAULT_NAMESPACE.
 	Namespace string
-	// Auth logs in. Nil means Token{}.
+	// Auth is how to log in. Nil is Token{}.
 	Auth Auth
-	// Client configures the client, for tests and for what the environment can't
-	// say. Nil means api.DefaultConfig, which reads the environment.
-	Client *api.Config
+	// HTTPClient sends the requests. Nil is a client of the store's own, with the TLS
+	// settings and the proxy of the environment. The store doesn't change it; its
+	// transport should keep as many idle connections a host as a batch is wide (64).
+	HTTPClient *http.Client
 }
 
-// width is how many requests of one batch are under way at once. A Vault server on
-// two cores gives no more beyond it.
-const width = 32
-
-// Open returns the store. It is a [secretstore.Deleter]. Open does no I/O: it logs in
-// at the first use, and keeps the login alive until Close. A Config that can't be is
-// [secretstore.ErrInvalidConfig].
-func Open(_ context.Context, c Config) (secretstore.StoreCloser, error) {
-	d, err := newDriver(c)
+// Open logs in, finds out whether the mount is what it should be, and returns the
+// store. The store is a [secretstore.Deleter]. With Map its batches are atomic.
+//
+// It renews its token in the background until Close. A wrong setting, a mount that
+// is not there or has another engine are [secretstore.ErrInvalidConfig]; a login
+// that is refused is [secretstore.ErrDenied].
+func Open(ctx context.Context, config Config) (secretstore.StoreCloser, error) {
+	d, err := open(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, opening(ctx, err)
 	}
-	if c.Layout == Map {
-		return secretstore.New(&mapDriver{d}), nil
-	}
-	return secretstore.New(&pathDriver{d}), nil
+	return secretstore.New(d), nil
 }
 
-// driver is what both layouts have in common.
-type driver struct {
-	session *session
-	mount   mount
-	prefix  string // without slashes at its ends; may be empty
-	field   string
-}
-
-func newDriver(c Config) (*driver, error) {
-	mountPath, err := cleanPath("mount", c.Mount)
+func open(ctx context.Context, config Config) (secretstore.Driver, error) {
+	if config.Layout == "" {
+		config.Layout = Paths
+	}
+	if config.Field == "" {
+		config.Field = "value"
+	} else if config.Layout == Map {
+		return nil, badConfig("a field is given, and with the layout map each secret is a field")
+	}
+	if config.Auth == nil {
+		config.Auth = Token{}
+	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	c, err := newClient(config)
 	if err != nil {
 		return nil, err
 	}
-	prefix, err := cleanPath("prefix", c.Prefix)
-	if err != nil {
+	if err := c.open(ctx, config.Mount); err != nil {
+		c.close()
 		return nil, err
 	}
-	switch {
-	case mountPath == "":
-		return nil, invalid("the mount is missing: it is the path of a KV version 2 secrets engine, such as secret")
-	case c.Layout != "" && c.Layout != Paths && c.Layout != Map:
-		return nil, invalid("the layout is paths or map")
-	case c.Layout == Map && prefix == "":
-		return nil, invalid("the layout map needs a prefix: the path of the one Vault secret")
+	if config.Layout == Map {
+		return &mapDriver{client: c, path: config.Mount + "/data/" + config.Prefix}, nil
 	}
-	client, timeout, err := newClient(c)
-	if err != nil {
-		return nil, err
-	}
-	auth := c.Auth
-	if auth == nil {
-		auth = Token{}
-	}
-	d := &driver{session: newSession(client, auth, timeout), prefix: prefix, field: c.Field}
-	d.mount = mount{path: mountPath, session: d.session}
-	if d.field == "" {
-		d.field = "value"
+	d := &pathDriver{client: c, field: config.Field, data: config.Mount + "/data/", metadata: config.Mount + "/metadata/"}
+	if config.Prefix != "" {
+		d.data += config.Prefix + "/"
+		d.metadata += config.Prefix + "/"
 	}
 	return d, nil
 }
 
-// newClient returns a client that leaves retries, time limits and redirects of
-// requests with a body to us, and the time limit for one try.
-func newClient(c Config) (*api.Client, time.Duration, error) {
-	conf := c.Client
-	if conf == nil {
-		conf = api.DefaultConfig()
-		if conf.Error != nil {
-			return nil, 0, invalid("the environment is wrong: one of VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY, VAULT_SKIP_VERIFY " +
-				"or VAULT_CLIENT_TIMEOUT can't be used")
+func (config Config) check() error {
+	switch config.Layout {
+	case Paths:
+	case Map:
+		if config.Prefix == "" {
+			return badConfig("the layout map needs the path of a Vault secret below the mount")
+		}
+	default:
+		return badConfig("there is no such layout; the layouts are paths and map")
+	}
+	if config.Mount == "" {
+		return badConfig("no mount is given; a store looks like vault://host:port/mount/prefix")
+	}
+	for what, p := range map[string]string{"mount": config.Mount, "prefix": config.Prefix, "namespace": strings.Trim(config.Namespace, "/")} {
+		if err := checkPath(what, p); err != nil {
+			return err
 		}
 	}
-	if c.Address != "" {
-		conf.Address = c.Address
+	if why := notPlain(config.Field); why != "" {
+		return badConfig("the field's name has %s", why)
 	}
-	if err := checkAddress(conf.Address); err != nil {
-		return nil, 0, err
-	}
-	timeout := conf.Timeout
-	if timeout <= 0 {
-		timeout = time.Minute
-	}
-	conf.Timeout, conf.MaxRetries = 0, 0
-	if t, ok := conf.HttpClient.Transport.(*http.Transport); ok {
-		// A pool narrower than the batch dials again and again.
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, width
-		t.ForceAttemptHTTP2 = true
-		if t.TLSClientConfig == nil {
-			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-	}
-	client, err := api.NewClient(conf)
-	if err != nil {
-		return nil, 0, invalid("the client's configuration was refused")
-	}
-	client.ClearToken() // the session's, below, decides
-	if c.Namespace != "" {
-		client.SetNamespace(c.Namespace)
-	}
-	// The raw PATCH of vault/api leaves out the type that Vault asks for.
-	client = client.WithRequestCallbacks(func(r *api.Request) {
-		if r.Method == http.MethodPatch {
-			r.Headers.Set("Content-Type", "application/merge-patch+json")
-		}
-	})
-	return client, timeout, nil
+	return config.Auth.check()
 }
 
-func (d *driver) Backend() string { return backend }
+// newClient makes the client, without I/O.
+func newClient(config Config) (*client, error) {
+	conf := api.DefaultConfig()
+	if conf.Error != nil {
+		// Its text may have contents of files and variables.
+		return nil, badConfig("vault's environment variables can't be used (VAULT_CACERT, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY, …): a file is missing, or a value is malformed")
+	}
+	if config.Address != "" {
+		conf.Address, conf.AgentAddress = config.Address, ""
+	}
+	address := conf.Address
+	if conf.AgentAddress != "" {
+		address = conf.AgentAddress
+	}
+	if err := checkAddress(address); err != nil {
+		return nil, err
+	}
+	pool := conf.HttpClient
+	if config.HTTPClient != nil {
+		own := *config.HTTPClient
+		pool = nil
+		own.CheckRedirect = conf.HttpClient.CheckRedirect // vault/api follows by itself
+		conf.HttpClient = &own
+	} else if t, ok := conf.HttpClient.Transport.(*http.Transport); ok {
+		t.MaxIdleConnsPerHost = getWidth
+		t.MaxIdleConns = 2 * getWidth
+	}
+	conf.MaxRetries = 0 // see retry.go
+	conf.ReadYourWrites = true
+	a, err := api.NewClient(conf)
+	if err != nil {
+		return nil, badConfig("vault's environment variables can't be used (VAULT_ADDR, VAULT_HEADERS, …)")
+	}
+	a.ClearToken() // each request carries its own
+	if config.Namespace != "" {
+		a.SetNamespace(config.Namespace)
+	}
+	c := &client{api: a, timeout: conf.Timeout, pool: pool}
+	c.session = newSession(c, config.Auth)
+	return c, nil
+}
 
-func (d *driver) Fanout() (gets, sets int) { return width, width }
-
-func (d *driver) Close() error {
-	d.session.close()
+func checkAddress(address string) error {
+	if strings.HasPrefix(address, "unix://") {
+		return nil
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return badConfig("the address of the server (VAULT_ADDR) is no URL with http:// or https:// and a host")
+	case u.User != nil:
+		return badConfig("the address of the server (VAULT_ADDR) has a user or password in it")
+	case u.RawQuery != "" || u.Fragment != "":
+		return badConfig("the address of the server (VAULT_ADDR) has a query or fragment")
+	}
 	return nil
 }
 
-const backend = "vault"
-
-// data is the path of the values of what is at the path below the mount.
-func (d *driver) data(path string) string { return join(d.mount.path, "data", path) }
-
-// metadata is the path of all versions of what is at the path below the mount.
-func (d *driver) metadata(path string) string { return join(d.mount.path, "metadata", path) }
-
-func join(parts ...string) string {
-	kept := parts[:0:0]
-	for _, p := range parts {
-		if p != "" {
-			kept = append(kept, p)
-		}
+// opening completes an error of Open.
+func opening(ctx context.Context, err error) error {
+	out := &secretstore.Error{Kind: secretstore.ErrUnavailable}
+	if e, ok := errors.AsType[*secretstore.Error](err); ok {
+		*out = *e
 	}
-	return strings.Join(kept, "/")
-}
-
-func invalid(format string, args ...any) *secretstore.Error {
-	return &secretstore.Error{Op: "open", Backend: backend, Kind: secretstore.ErrInvalidConfig, Detail: fmt.Sprintf(format, args...)}
+	if out.Kind == secretstore.ErrUnavailable && ctx.Err() != nil {
+		out.Kind = ctx.Err()
+	}
+	out.Op, out.Backend = "open", backend
+	return out
 }

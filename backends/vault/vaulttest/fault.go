@@ -1,100 +1,96 @@
 package vaulttest
 
 import (
-	"io"
+	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Fault is what goes wrong with requests.
-type Fault struct {
-	// Path is the end of the path of the requests that it is for, such as
-	// "/db-password"; empty is all requests below the mount.
-	Path string
+// Fault is a way for the server to fail.
+type Fault string
 
-	Hang       bool          // no answer until the client gives up
-	Echo       bool          // the answer repeats the request's body and token
-	Status     int           // of the answer
-	Body       string        // of the answer; empty is one of Vault's form
-	RetryAfter time.Duration // in the answer's header, in whole seconds
-	Times      int           // how many requests it is for; 0 is all
+const (
+	Seal     Fault = "seal"     // 503: the server is sealed
+	Throttle Fault = "throttle" // 429, without Retry-After
+	Deny     Fault = "deny"     // 403, as of a policy
+	Outage   Fault = "outage"   // 502 with the HTML page of a proxy
+	Hang     Fault = "hang"     // no answer until the client gives up
+	Echo     Fault = "echo"     // 500 with an error that repeats path, token and body
+	Break    Fault = "break"    // the connection is closed in the middle of the answer
+)
+
+type injected struct {
+	fault Fault
+	name  string
 }
 
-// Inject makes requests fail until undo is called.
-func (s *Server) Inject(f Fault) (undo func()) {
-	p := &f
+// Inject makes every request fail, or those whose path ends in the segment name, until
+// undo is called.
+func (s *Server) Inject(f Fault, name string) (undo func()) {
+	in := &injected{f, name}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, p)
+	s.faults = append(s.faults, in)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for i, other := range s.faults {
-			if other == p {
-				s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
-				return
-			}
-		}
+		s.faults = slices.DeleteFunc(s.faults, func(other *injected) bool { return other == in })
 	}
 }
 
-// Denied is the fault of a policy that doesn't allow the path.
-func Denied(path string) Fault {
-	return Fault{Path: path, Status: http.StatusForbidden, Body: `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`}
-}
+// SetLatency makes every request take so much longer.
+func (s *Server) SetLatency(d time.Duration) { s.latency.Store(int64(d)) }
 
-// Throttled is the fault of a rate limit.
-func Throttled() Fault {
-	return Fault{Status: http.StatusTooManyRequests, Body: `{"errors":["request path \"secret\": rate limit quota exceeded"]}`}
-}
-
-// Proxy is the fault of a proxy without a server behind it.
-func Proxy() Fault {
-	return Fault{Status: http.StatusBadGateway, Body: "<html><body>502 Bad Gateway</body></html>"}
-}
-
-// faultFor returns the fault for a path, or nil.
-func (s *Server) faultFor(path string) *Fault {
+// ExpireTokens ends the life of all tokens that a login gave.
+func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if !strings.HasPrefix(path, "secret/") || !strings.HasSuffix(path, f.Path) || f.Times < 0 {
-			continue
+	for name, t := range s.tokens {
+		if !t.expires.IsZero() {
+			delete(s.tokens, name)
 		}
-		if f.Times > 0 {
-			if f.Times--; f.Times == 0 {
-				f.Times = -1
-			}
-		}
-		found := *f
-		return &found
 	}
-	return nil
 }
 
-// commit does what the fault says.
-func (f *Fault) commit(w http.ResponseWriter, r *http.Request, text []byte) {
-	if f.Hang {
-		<-r.Context().Done()
-		return
+// fail answers as a fault has it, and reports whether there was one.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, path string, body []byte) bool {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.faults, func(in *injected) bool {
+		return in.name == "" || strings.HasSuffix(strings.TrimSuffix(path, "/"), "/"+in.name)
+	})
+	if i < 0 {
+		s.mu.Unlock()
+		return false
 	}
-	body := f.Body
-	if f.Echo {
-		body = string(text) + r.Header.Get("X-Vault-Token")
+	fault := s.faults[i].fault
+	s.mu.Unlock()
+	switch fault {
+	case Seal:
+		fail(http.StatusServiceUnavailable, "Vault is sealed").write(w)
+	case Throttle:
+		fail(http.StatusTooManyRequests, fmt.Sprintf("request path %q: rate limit quota exceeded", path)).write(w)
+	case Deny:
+		if path == "auth/token/lookup-self" {
+			return false // every policy allows it
+		}
+		fail(http.StatusForbidden, "1 error occurred:\n\t* permission denied\n\n").write(w)
+	case Outage:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		fmt.Fprint(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
+	case Hang:
+		select {
+		case <-r.Context().Done():
+		case <-s.done:
+		}
+	case Echo:
+		fail(http.StatusInternalServerError, fmt.Sprintf("can't handle %s with %s: %s", path, r.Header.Get("X-Vault-Token"), body)).write(w)
+	case Break:
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, `{"data":{"data":{`)
+		panic(http.ErrAbortHandler)
 	}
-	if f.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds())))
-	}
-	status := f.Status
-	if status == 0 {
-		status = http.StatusInternalServerError
-	}
-	if body == "" {
-		fail(w, status, "injected")
-		return
-	}
-	w.WriteHeader(status)
-	io.WriteString(w, body)
+	return true
 }

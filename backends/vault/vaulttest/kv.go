@@ -1,209 +1,234 @@
 package vaulttest
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// secret is a Vault secret: its versions, from 1 on.
+// maxVersions is how many versions Vault keeps if it isn't told otherwise.
+const maxVersions = 10
+
+// secret is a secret with its versions.
 type secret struct {
-	versions    []version
+	versions    []*version // the last is the latest
 	casRequired bool
 }
 
 type version struct {
+	number    int
 	data      map[string]any
 	created   time.Time
-	deleted   time.Time // zero: not deleted
+	deleted   time.Time // zero: it is not
 	destroyed bool
 }
 
-func (v version) metadata(n int) m {
+func (s *secret) latest() *version {
+	if s == nil || len(s.versions) == 0 {
+		return nil
+	}
+	return s.versions[len(s.versions)-1]
+}
+
+func (v *version) gone() bool { return v == nil || v.destroyed || !v.deleted.IsZero() }
+
+func (v *version) metadata() map[string]any {
 	deletion := ""
 	if !v.deleted.IsZero() {
 		deletion = v.deleted.UTC().Format(time.RFC3339Nano)
 	}
-	return m{"version": n, "created_time": v.created.UTC().Format(time.RFC3339Nano), "deletion_time": deletion,
-		"destroyed": v.destroyed, "custom_metadata": nil}
+	return map[string]any{"created_time": v.created.UTC().Format(time.RFC3339Nano), "custom_metadata": nil,
+		"deletion_time": deletion, "destroyed": v.destroyed, "version": v.number}
 }
 
-func (v version) gone() bool { return v.destroyed || !v.deleted.IsZero() }
+func ok(data any) reply { return reply{status: http.StatusOK, data: data, mount: "kv"} }
 
-// maxVersions is how many versions Vault keeps.
-const maxVersions = 10
-
-func (s *Server) kv(w http.ResponseWriter, r *http.Request, path string, text []byte) {
-	kind, path, _ := strings.Cut(path, "/")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := r.URL.Query().Get("list") == "true" || r.Method == "LIST"
-	switch {
-	case kind == "metadata" && list && r.Method != http.MethodDelete:
-		s.list(w, path)
-	case path == "":
-		reply(w, 404, m{"data": nil, "errors": nil, "warnings": []string{"Invalid path for a versioned K/V secrets engine."}})
-	case kind == "data":
-		s.data(w, r, path, text)
-	case kind == "metadata":
-		s.metadata(w, r, path, text)
-	case kind == "destroy" && (r.Method == http.MethodPost || r.Method == http.MethodPut):
-		var in struct{ Versions []int }
-		json.Unmarshal(text, &in)
-		if sec := s.secrets[path]; sec != nil {
-			for _, n := range in.Versions {
-				if n >= 1 && n <= len(sec.versions) {
-					sec.versions[n-1].destroyed, sec.versions[n-1].data = true, nil
-				}
-			}
-		}
-		reply(w, 204, nil)
-	default:
-		fail(w, 405, "1 error occurred:\n\t* unsupported operation\n\n")
+// kv answers a request below the mount.
+func (s *Server) kv(method, path, number string, body []byte) reply {
+	kind, name, _ := strings.Cut(path, "/")
+	if method != "LIST" && strings.HasSuffix(name, "/") && method == http.MethodPost {
+		return fail(http.StatusBadRequest, "cannot write to a path ending in '/'")
 	}
-}
-
-func (s *Server) data(w http.ResponseWriter, r *http.Request, path string, text []byte) {
-	sec := s.secrets[path]
-	switch r.Method {
-	case http.MethodGet:
-		if sec == nil || len(sec.versions) == 0 {
-			fail(w, 404)
-			return
-		}
-		n := len(sec.versions)
-		v := sec.versions[n-1]
-		body := m{"data": v.data, "metadata": v.metadata(n)}
-		if v.gone() {
-			body["data"] = nil
-			reply(w, 404, m{"request_id": "0", "data": body, "warnings": nil})
-			return
-		}
-		ok(w, body)
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-		s.write(w, r, path, text)
-	case http.MethodDelete:
-		if sec != nil && len(sec.versions) > 0 && !sec.versions[len(sec.versions)-1].gone() {
-			sec.versions[len(sec.versions)-1].deleted = time.Now()
-		}
-		reply(w, 204, nil)
-	default:
-		fail(w, 405, "1 error occurred:\n\t* unsupported operation\n\n")
+	if kind == "metadata" && method == "LIST" {
+		return s.list(name)
 	}
+	if name == "" {
+		return fail(http.StatusNotFound)
+	}
+	switch kind + " " + method {
+	case "data GET":
+		return s.get(name, number)
+	case "data POST", "data PATCH":
+		return s.put(method, name, body)
+	case "data DELETE":
+		if v := s.secrets[name].latest(); !v.gone() {
+			v.deleted = time.Now()
+		}
+		return reply{status: http.StatusNoContent}
+	case "destroy POST":
+		s.each(name, body, func(v *version) { v.destroyed = true })
+		return reply{status: http.StatusNoContent}
+	case "undelete POST":
+		s.each(name, body, func(v *version) { v.deleted = time.Time{} })
+		return reply{status: http.StatusNoContent}
+	case "metadata POST":
+		var in struct {
+			CASRequired bool `json:"cas_required"`
+		}
+		json.Unmarshal(body, &in)
+		if s.secrets[name] == nil {
+			s.secrets[name] = &secret{}
+		}
+		s.secrets[name].casRequired = in.CASRequired
+		return reply{status: http.StatusNoContent}
+	case "metadata DELETE":
+		delete(s.secrets, name)
+		return reply{status: http.StatusNoContent}
+	}
+	return fail(http.StatusMethodNotAllowed, "1 error occurred:\n\t* unsupported operation\n\n")
 }
 
-func (s *Server) write(w http.ResponseWriter, r *http.Request, path string, text []byte) {
-	sec := s.secrets[path]
-	patch := r.Method == http.MethodPatch
+func (s *Server) get(name, number string) reply {
+	v := s.secrets[name].latest()
+	if n, err := strconv.Atoi(number); err == nil && n > 0 && v != nil {
+		i := slices.IndexFunc(s.secrets[name].versions, func(v *version) bool { return v.number == n })
+		if i < 0 {
+			return fail(http.StatusNotFound)
+		}
+		v = s.secrets[name].versions[i]
+	}
+	if v == nil {
+		return fail(http.StatusNotFound)
+	}
+	data := map[string]any{"data": nil, "metadata": v.metadata()}
+	if v.gone() {
+		return reply{status: http.StatusNotFound, data: data, mount: "kv"}
+	}
+	if v.data != nil {
+		data["data"] = v.data
+	}
+	return ok(data)
+}
+
+// put writes a version, or merges one into the latest.
+func (s *Server) put(method, name string, body []byte) reply {
 	var in struct {
-		Data    *map[string]any
-		Options struct{ CAS *int }
+		Data    *map[string]any `json:"data"`
+		Options struct {
+			CAS *int `json:"cas"`
+		} `json:"options"`
 	}
-	if patch && r.Header.Get("Content-Type") != "application/merge-patch+json" {
-		fail(w, 415, "PATCH requires Content-Type of application/merge-patch+json, provided "+r.Header.Get("Content-Type"))
-		return
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(body, &keys); err != nil {
+		return fail(http.StatusInternalServerError, "malformed JSON, unclosed containers")
 	}
-	if err := json.Unmarshal(text, &in); err != nil {
-		fail(w, 500, "error parsing JSON")
-		return
+	if _, ok := keys["data"]; !ok {
+		return fail(http.StatusBadRequest, "no data provided")
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return fail(http.StatusBadRequest, "error converting input for field \"data\"")
 	}
 	if in.Data == nil {
-		fail(w, 400, "no data provided")
-		return
-	}
-	now := 0
-	if sec != nil {
-		now = len(sec.versions)
-	}
-	if patch && (now == 0 || sec.versions[now-1].gone()) {
-		var data any // nothing to patch
-		if now > 0 {
-			data = sec.versions[now-1].metadata(now)
+		in.Data = &map[string]any{}
+		if bytes.Equal(keys["data"], []byte("null")) {
+			*in.Data = nil
 		}
-		reply(w, 404, m{"request_id": "0", "data": data})
-		return
 	}
-	switch {
-	case in.Options.CAS == nil && sec != nil && sec.casRequired:
-		fail(w, 400, "check-and-set parameter required for this call")
-		return
-	case in.Options.CAS != nil && *in.Options.CAS != now:
-		fail(w, 400, "check-and-set parameter did not match the current version")
-		return
+	old := s.secrets[name]
+	latest := old.latest()
+	if method == http.MethodPatch && old == nil {
+		return reply{status: http.StatusNotFound}
 	}
-	fields := *in.Data
-	if patch {
-		fields = merged(sec.versions[now-1].data, fields)
+	last := 0
+	if latest != nil {
+		last = latest.number
 	}
-	if sec == nil {
-		sec = &secret{}
-		s.secrets[path] = sec
+	if old != nil && old.casRequired && in.Options.CAS == nil {
+		return fail(http.StatusBadRequest, "check-and-set parameter required for this call")
 	}
-	sec.versions = append(sec.versions, version{data: fields, created: time.Now()})
-	for i := range len(sec.versions) - maxVersions {
-		sec.versions[i] = version{destroyed: true}
+	if in.Options.CAS != nil && *in.Options.CAS != last {
+		return fail(http.StatusBadRequest, "check-and-set parameter did not match the current version")
 	}
-	ok(w, sec.versions[now].metadata(now+1))
+	data := *in.Data
+	if method == http.MethodPatch {
+		if latest == nil {
+			return reply{status: http.StatusNotFound}
+		}
+		if latest.gone() {
+			return reply{status: http.StatusNotFound, data: latest.metadata()}
+		}
+		data = merge(latest.data, data)
+	}
+	if old == nil {
+		old = &secret{}
+		s.secrets[name] = old
+	}
+	v := &version{number: last + 1, data: data, created: time.Now()}
+	old.versions = append(old.versions, v)
+	if n := len(old.versions); n > maxVersions {
+		old.versions = old.versions[n-maxVersions:]
+	}
+	return ok(v.metadata())
 }
 
-// merged is RFC 7396's merge of flat objects.
-func merged(old, patch map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range old {
-		out[k] = v
+// merge applies a merge patch (RFC 7396).
+func merge(old, patch map[string]any) map[string]any {
+	out := maps.Clone(old)
+	if out == nil {
+		out = map[string]any{}
 	}
-	for k, v := range patch {
+	for name, v := range patch {
 		if v == nil {
-			delete(out, k)
-		} else {
-			out[k] = v
+			delete(out, name)
+			continue
 		}
+		if inner, ok := v.(map[string]any); ok {
+			below, _ := out[name].(map[string]any)
+			v = merge(below, inner)
+		}
+		out[name] = v
 	}
 	return out
 }
 
-func (s *Server) metadata(w http.ResponseWriter, r *http.Request, path string, text []byte) {
-	switch r.Method {
-	case http.MethodDelete:
-		delete(s.secrets, path)
-		reply(w, 204, nil)
-	case http.MethodPost, http.MethodPut:
-		var in struct {
-			CASRequired bool `json:"cas_required"`
+// each does something to the versions that a body names.
+func (s *Server) each(name string, body []byte, do func(*version)) {
+	var in struct {
+		Versions []int `json:"versions"`
+	}
+	json.Unmarshal(body, &in)
+	if s.secrets[name] == nil {
+		return
+	}
+	for _, v := range s.secrets[name].versions {
+		if slices.Contains(in.Versions, v.number) {
+			do(v)
 		}
-		json.Unmarshal(text, &in)
-		if s.secrets[path] == nil {
-			s.secrets[path] = &secret{}
-		}
-		s.secrets[path].casRequired = in.CASRequired
-		reply(w, 204, nil)
-	default:
-		fail(w, 405, "1 error occurred:\n\t* unsupported operation\n\n")
 	}
 }
 
-func (s *Server) list(w http.ResponseWriter, folder string) {
-	if folder != "" && !strings.HasSuffix(folder, "/") {
-		folder += "/"
+// list returns the names below a path, with folders, as Vault sorts them.
+func (s *Server) list(path string) reply {
+	path = strings.TrimSuffix(path, "/")
+	if path != "" {
+		path += "/"
 	}
-	keys := []string{}
-	for path := range s.secrets {
-		rest, inside := strings.CutPrefix(path, folder)
-		if !inside {
-			continue
+	found := map[string]bool{}
+	for name := range s.secrets {
+		if below, ok := strings.CutPrefix(name, path); ok {
+			if folder, _, deeper := strings.Cut(below, "/"); deeper {
+				below = folder + "/"
+			}
+			found[below] = true
 		}
-		name, _, deeper := strings.Cut(rest, "/")
-		if deeper {
-			name += "/"
-		}
-		keys = append(keys, name)
 	}
-	if len(keys) == 0 {
-		fail(w, 404)
-		return
+	if len(found) == 0 {
+		return fail(http.StatusNotFound)
 	}
-	slices.Sort(keys)
-	ok(w, m{"keys": slices.Compact(keys)})
+	return ok(map[string]any{"keys": slices.Sorted(maps.Keys(found))})
 }

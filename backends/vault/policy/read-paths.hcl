@@ -1,4 +1,3 @@
-# Reads the secrets below secret/team/app.
 path "secret/data/team/app/*" {
   capabilities = ["read"]
 }

@@ -24,7 +24,7 @@ func TestDependencies(t *testing.T) {
 		{module + "/backends/memory", []string{module}, []string{"net/http", "testing"}},
 		{module + "/backends/localfile", []string{module, "go.etcd.io/bbolt", "golang.org/x"}, []string{"net/http", "testing"}},
 		{module + "/backends/vault", []string{module, "github.com/hashicorp", "github.com/cenkalti/backoff", "github.com/go-jose/go-jose",
-			"github.com/mitchellh/go-homedir", "github.com/mitchellh/mapstructure", "github.com/natefinch/atomic", "github.com/ryanuber/go-glob", "golang.org/x"},
+			"github.com/mitchellh/mapstructure", "github.com/ryanuber/go-glob", "golang.org/x"},
 			[]string{module + "/backends/vault/", module + "/backends/localfile", "github.com/hashicorp/vault/sdk", "testing"}},
 		{module + "/backends/vault/vaulttest", []string{module + "/backends/vault/vaulttest"}, []string{"testing"}},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
+	"github.com/mlsecrets/secretstore/backends/vault/vaulttest"
 	"github.com/mlsecrets/secretstore/runctx"
 )
 
@@ -117,25 +118,58 @@ func TestNotLinked(t *testing.T) {
 	}
 }
 
-// TestEnvironVault: a run is led to the same Vault, without the token.
+// TestEnvironVault: a run is led to the same Vault, without the token, and with one of
+// its own it reads what was set before it.
 func TestEnvironVault(t *testing.T) {
 	host(t)
-	t.Setenv("VAULT_ADDR", "https://vault.example.com:8200")
-	t.Setenv("VAULT_TOKEN", "hvs.secret")
+	server := vaulttest.NewServer()
+	defer server.Close()
+	t.Setenv("VAULT_ADDR", server.URL)
+	t.Setenv("VAULT_TOKEN", server.Token())
 	t.Setenv("VAULT_NAMESPACE", "ml")
 	run, err := runctx.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer run.Close()
+	if err := run.Set(t.Context(), "db-password", secretstore.NewValue([]byte("s3cr3t"))); err != nil {
+		t.Fatal(err)
+	}
 	environ := run.Environ()
-	for _, want := range []string{"SECRETSTORE_URL=vault:///secret/secretstore", "VAULT_ADDR=https://vault.example.com:8200", "VAULT_NAMESPACE=ml"} {
+	for _, want := range []string{"SECRETSTORE_URL=vault:///secret/secretstore", "VAULT_ADDR=" + server.URL, "VAULT_NAMESPACE=ml"} {
 		if !slices.Contains(environ, want) {
 			t.Errorf("got %q, want %s in it", environ, want)
 		}
 	}
-	if strings.Contains(strings.Join(environ, " "), "hvs.secret") {
+	if strings.Contains(strings.Join(environ, " "), server.Token()) {
 		t.Errorf("the token is in %q", environ)
+	}
+
+	host(t)
+	for _, name := range []string{"VAULT_ADDR", "VAULT_TOKEN", "VAULT_NAMESPACE"} {
+		t.Setenv(name, "")
+	}
+	become(t, environ)
+	_, err = runctx.Open(t.Context())
+	if !errors.Is(err, secretstore.ErrInvalidConfig) || !strings.Contains(err.Error(), "there is no token") {
+		t.Errorf("without a token: got %v, want ErrInvalidConfig that says so", err)
+	}
+	file := filepath.Join(t.TempDir(), "sink") // as an agent leaves it
+	if err := os.WriteFile(file, []byte(server.Token()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("VAULT_TOKEN_FILE", file)
+	inside, err := runctx.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inside.Close()
+	v, err := inside.Get(t.Context(), "db-password")
+	if err != nil || string(v.Reveal()) != "s3cr3t" {
+		t.Errorf("got %d bytes, %v in the run", v.Len(), err)
+	}
+	if d := inside.Decision(); !d.Submitted {
+		t.Errorf("got %+v, want a submitted run", d)
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/vault/api/cliconfig"
 	"github.com/mlsecrets/secretstore"
 )
 
@@ -29,8 +29,8 @@ type Auth interface {
 // so an agent may replace its file.
 //
 // With both fields empty it is VAULT_TOKEN, or what stands in the file that
-// VAULT_TOKEN_FILE names (the sink of a Vault Agent), or what "vault login" has stored:
-// in ~/.vault-token, or with the token helper that ~/.vault names.
+// VAULT_TOKEN_FILE names (the sink of a Vault Agent), or in ~/.vault-token, where
+// "vault login" puts it. External token helpers are not run.
 type Token struct {
 	Token secretstore.Value // the token itself
 	File  string            // or the file that holds it
@@ -61,15 +61,15 @@ func (t Token) find() (string, error) {
 	if file := cmp.Or(t.File, os.Getenv("VAULT_TOKEN_FILE")); file != "" {
 		return readCredential("token", file)
 	}
-	helper, err := cliconfig.DefaultTokenHelper()
+	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", badConfig("the vault command's configuration, ~/.vault or the file of VAULT_CONFIG_PATH, can't be used; set VAULT_TOKEN")
+		return "", nil
 	}
-	token, err := helper.Get()
-	if err != nil {
-		return "", badConfig("the vault command's token helper failed; set VAULT_TOKEN")
+	token, err := os.ReadFile(filepath.Join(home, ".vault-token"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", badConfig("the file ~/.vault-token can't be read; set VAULT_TOKEN")
 	}
-	return strings.TrimSpace(token), nil
+	return strings.TrimSpace(string(token)), nil
 }
 
 func (t Token) login(ctx context.Context, c *client) (lease, error) {

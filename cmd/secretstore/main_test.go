@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mlsecrets/secretstore/backends/vault/vaulttest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -37,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"code":   cmdCode,
 			"hidden": cmdHidden,
 			"flip":   cmdFlip,
+			"vault":  cmdVault,
 		},
 	})
 }
@@ -98,6 +100,19 @@ func cmdHidden(ts *testscript.TestScript, neg bool, args []string) {
 	if files == 0 {
 		ts.Fatalf("no files in %s", args[0])
 	}
+}
+
+// cmdVault is "vault": a Vault runs until the end of the script, and VAULT_ADDR and
+// VAULT_TOKEN lead to it.
+func cmdVault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: vault")
+	}
+	server := vaulttest.NewServer()
+	ts.Defer(server.Close)
+	server.AddAppRole("trainer", "trainers-secret-id", 0)
+	ts.Setenv("VAULT_ADDR", server.URL)
+	ts.Setenv("VAULT_TOKEN", server.Token())
 }
 
 // cmdFlip is "flip file": a bit of each byte of the file changes, from the third

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/mlsecrets/secretstore"
@@ -30,6 +31,10 @@ split them. Encoded ones (base64, JSON escapes) are not found. Which are looked 
 
 Both add the credentials of the store in the environment, such as
 SECRETSTORE_PASSPHRASE. A secret that is set while the command runs is not masked.
+
+If the store is a Vault, the command is led to it, but doesn't get VAULT_TOKEN: a
+job should log in as itself (AppRole, Kubernetes, JWT, an agent's VAULT_TOKEN_FILE).
+--vault-token hands it your token all the same. Other variables stay as they are.
 
 The command has your standard input. Its output goes through a pipe, so it may write
 in blocks where it would write lines to a terminal; for Python set
@@ -71,6 +76,7 @@ type injection struct{ variable, name string }
 func (a *app) runCommand() *cobra.Command {
 	var env []string
 	var mask masking
+	var token bool
 	cmd := &cobra.Command{
 		Use:   "run [--env VAR=NAME]... -- COMMAND [ARGUMENT]...",
 		Short: "Run a command with secrets, and mask them in its output",
@@ -81,13 +87,14 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.run(cmd.Context(), injections, mask, command)
+			return a.run(cmd.Context(), injections, mask, token, command)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // what follows the command is the command's
 	flags.StringArrayVar(&env, "env", nil, "put the value of the secret NAME into the variable VAR (`VAR=NAME`, repeatable)")
 	flags.Var(&mask, "mask", "secrets to mask in the output")
+	flags.BoolVar(&token, "vault-token", false, "leave VAULT_TOKEN in the command's environment, if the store is a Vault")
 	// The error is that there is no such flag.
 	_ = cmd.RegisterFlagCompletionFunc("env", a.completeInjection)
 	_ = cmd.RegisterFlagCompletionFunc("mask", cobra.FixedCompletions([]string{"all", "injected"}, cobra.ShellCompDirectiveNoFileComp))
@@ -123,10 +130,13 @@ func (a *app) completeInjection(cmd *cobra.Command, _ []string, part string) ([]
 	return names, directive
 }
 
-func (a *app) run(ctx context.Context, injections []injection, mask masking, command []string) error {
+func (a *app) run(ctx context.Context, injections []injection, mask masking, token bool, command []string) error {
 	environ := os.Environ()
 	secrets := credentials()
 	err := a.withStore(ctx, func(ctx context.Context, run *runctx.Run) error {
+		if strings.HasPrefix(run.Decision().URL, "vault:") && !token {
+			environ = slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "VAULT_TOKEN=") })
+		}
 		environ = append(environ, run.Environ()...)
 		variables, values, err := inject(ctx, run, injections)
 		if err != nil {
@@ -214,7 +224,7 @@ func readable(ctx context.Context, store secretstore.Store) ([]secretstore.Value
 // command inherits it, as it would without run, and may print its environment.
 func credentials() []secretstore.Value {
 	var out []secretstore.Value
-	for _, name := range []string{"SECRETSTORE_PASSPHRASE", "VAULT_TOKEN", "AZURE_CLIENT_SECRET"} {
+	for _, name := range []string{"SECRETSTORE_PASSPHRASE", "VAULT_TOKEN", "VAULT_SECRET_ID", "VAULT_JWT", "AZURE_CLIENT_SECRET"} {
 		if v := os.Getenv(name); len(v) >= minMasked {
 			out = append(out, secretstore.NewValue([]byte(v)))
 		}

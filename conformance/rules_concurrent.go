@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -233,8 +235,9 @@ func with(get func(*env, context.Context) ([]secretstore.Store, error),
 	}
 }
 
-// allOrNothing checks that a reader sees all of a batch or nothing of it. Writer and
-// reader go on until both have done their share, so that they meet on one core too.
+// allOrNothing checks that a reader sees all of a batch or nothing of it, also if it is
+// called off half way. Writer and reader go on until both have done their share, so that
+// they meet on one core too.
 func allOrNothing(ctx context.Context, e *env, stores []secretstore.Store) error {
 	writer, reader := stores[0], stores[len(stores)-1]
 	names := e.names(30)
@@ -245,14 +248,27 @@ func allOrNothing(ctx context.Context, e *env, stores []secretstore.Store) error
 	var over atomic.Bool // the reader's loop
 	return while(ctx, func(ctx context.Context) error {
 		defer over.Store(true)
-		for {
-			got, err := reader.GetBatch(ctx, names)
-			if err != nil {
+		for i := 0; ; i++ {
+			short, cancel := ctx, func() {}
+			if i%2 == 1 {
+				short, cancel = context.WithTimeout(ctx, time.Duration(i%50)*20*time.Microsecond)
+			}
+			got, err := reader.GetBatch(short, names)
+			calledOff := short.Err() != nil
+			cancel()
+			if err != nil && !calledOff {
 				return err
 			}
-			first, _, _ := strings.Cut(string(got[names[0]].Reveal()), " ")
-			if !sameValues(got, batch(names, first+" ")) {
+			var salt string
+			for _, v := range got {
+				salt, _, _ = strings.Cut(string(v.Reveal()), " ")
+			}
+			want := batch(slices.Collect(maps.Keys(got)), salt+" ")
+			if !sameValues(got, want) || err == nil && len(got) < len(names) {
 				return fmt.Errorf("GetBatch returned parts of different batches")
+			}
+			if ctx.Err() != nil {
+				return nil
 			}
 			reads.Add(1)
 			runtime.Gosched()

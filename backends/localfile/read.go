@@ -17,7 +17,8 @@ import (
 const optimistic = 3
 
 // reading calls fn with the current view, as often as it takes for the file not
-// to change meanwhile. The view is nil if there is no store yet.
+// to change meanwhile. The view is nil if there is no store yet. Beside an error, what
+// fn has read is worth nothing.
 func (d *driver) reading(ctx context.Context, fn func(v *view) error) error {
 	for range optimistic {
 		v, err := d.current(ctx)
@@ -63,7 +64,10 @@ func (d *driver) Get(ctx context.Context, name string) (value secretstore.Value,
 		value, err = v.secret(name)
 		return err
 	})
-	return value, err
+	if err != nil {
+		return secretstore.Value{}, err
+	}
+	return value, nil
 }
 
 // secret returns the value of a name in this version of the file.
@@ -115,10 +119,13 @@ func (d *driver) GetBatch(ctx context.Context, names []string) (map[string]secre
 		}
 		return nil
 	})
-	if err == nil && len(failed.Errs) > 0 {
-		err = &failed
+	if err != nil {
+		return nil, err // what was read may be of several versions
 	}
-	return values, err
+	if len(failed.Errs) > 0 {
+		return values, &failed
+	}
+	return values, nil
 }
 
 // List opens the names alone. It returns them only if the set digest says that
@@ -128,7 +135,10 @@ func (d *driver) List(ctx context.Context) (names []string, err error) {
 		names, err = v.list(ctx)
 		return err
 	})
-	return names, err
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
 }
 
 func (v *view) list(ctx context.Context) ([]string, error) {

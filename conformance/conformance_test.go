@@ -11,6 +11,7 @@ import (
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/memory"
 	"github.com/mlsecrets/secretstore/conformance"
+	"github.com/mlsecrets/secretstore/internal/figures"
 )
 
 // TestSoundService: the service of which the mutants are made passes, with every
@@ -51,7 +52,7 @@ func TestMutants(t *testing.T) { // alone: rules count the goroutines of the pro
 		}
 		total += killed[r.ID]
 	}
-	fmt.Printf("conformance: %d mutants killed of %d, by %d rules\n", total, len(mutants), len(conformance.Rules()))
+	figures.Check(t, "mutants", fmt.Sprintf("%d rules; %d broken stores of %d found out, each by the rule that it breaks.", len(conformance.Rules()), total, len(mutants)))
 }
 
 // TestChildApart is the other process of the harness apart.

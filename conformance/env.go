@@ -19,6 +19,8 @@ type env struct {
 	h      Harness
 	prefix string // of every name, in a shared store
 
+	operations int // of the history that was checked
+
 	mu     sync.Mutex
 	stores []secretstore.StoreCloser
 }

@@ -78,6 +78,7 @@ func linearizable(ctx context.Context, e *env, stores []secretstore.Store) error
 	if porcupine.CheckOperationsTimeout(registerModel, h.ops, time.Minute) != porcupine.Ok {
 		return fmt.Errorf("a history of %d operations on one name is not linearizable", len(h.ops))
 	}
+	e.operations = len(h.ops)
 	return nil
 }
 

@@ -21,20 +21,31 @@ type Result struct {
 	Err     error         // nil: kept, or left out
 	LeftOut string        // why the rule did not run, or ""
 	Took    time.Duration // the check, with opening the store
+
+	// Operations is how many operations the history had that was found to be
+	// linearizable; 0 for a rule that checks none.
+	Operations int
 }
 
 // watchdog is how long one rule may take before it counts as hung.
 const watchdog = 3 * time.Minute
 
 // Test runs every rule against the harness's stores, each as a subtest of its id.
-// Rules that were left out are named at the end.
-func Test(t *testing.T, h Harness) {
+// Rules that were left out are named at the end. It returns the results of the rules
+// that -run lets run.
+func Test(t *testing.T, h Harness) []Result {
 	t.Helper()
+	var results []Result
 	var leftOut []string
-	kept := 0
+	kept, histories, operations := 0, 0, 0
 	for _, r := range Rules() {
 		t.Run(r.ID, func(t *testing.T) {
 			res := run(t.Context(), h, r)
+			results = append(results, res)
+			if res.Operations > 0 {
+				histories++
+				operations += res.Operations
+			}
 			if res.LeftOut != "" {
 				leftOut = append(leftOut, r.ID+" (needs "+res.LeftOut+")")
 				return
@@ -44,10 +55,11 @@ func Test(t *testing.T, h Harness) {
 			}
 		})
 	}
-	t.Logf("conformance: %d rules kept of %d", kept, len(Rules()))
+	t.Logf("conformance: %d rules kept of %d; %d linearizable histories of %d operations in all", kept, len(Rules()), histories, operations)
 	if len(leftOut) > 0 {
 		t.Logf("conformance: %d rules left out: %s", len(leftOut), strings.Join(leftOut, ", "))
 	}
+	return results
 }
 
 // Check runs the rules of the given ids, or all, without a testing.T.
@@ -115,6 +127,7 @@ func run(ctx context.Context, h Harness, r Rule) (res Result) {
 	}()
 	select {
 	case res.Err = <-done:
+		res.Operations = e.operations
 	case <-ctx.Done():
 		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		res.Err = fmt.Errorf("the check hangs; the stacks of all goroutines are on standard error")

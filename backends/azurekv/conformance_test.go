@@ -21,6 +21,7 @@ import (
 	"github.com/mlsecrets/secretstore/backends/azurekv"
 	"github.com/mlsecrets/secretstore/backends/azurekv/azurekvtest"
 	"github.com/mlsecrets/secretstore/conformance"
+	"github.com/mlsecrets/secretstore/internal/figures"
 )
 
 // lab has the server of each store that the suite has opened.
@@ -119,8 +120,8 @@ var outages atomic.Int64 // which of the ways to be out of order comes next
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Test(t, labHarness(t, azurekvtest.Options{Lag: 20 * time.Millisecond},
-		func(h http.Handler) http.Handler { return h }))
+	figures.Suite(t, "azurekv, on azurekvtest", conformance.Test(t, labHarness(t, azurekvtest.Options{Lag: 20 * time.Millisecond},
+		func(h http.Handler) http.Handler { return h })))
 }
 
 // The same over a server that throttles, whose listings have empty pages, and on

@@ -12,6 +12,7 @@ import (
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/localfile"
 	"github.com/mlsecrets/secretstore/conformance"
+	"github.com/mlsecrets/secretstore/internal/figures"
 )
 
 // fileHarness is the harness over the file: one handle, two handles, two
@@ -75,7 +76,7 @@ func fileHarness(t *testing.T) conformance.Harness {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Test(t, fileHarness(t))
+	figures.Suite(t, "localfile", conformance.Test(t, fileHarness(t)))
 }
 
 // TestConformanceChild is the other process of the suite. Started as a test of its

@@ -48,7 +48,8 @@ func TestCrash(t *testing.T) {
 			part.test(t)
 		})
 	}
-	t.Logf("crash: %d kills survived (%d at system calls), seed %d", k.all.Load(), k.atCalls.Load(), seed)
+	keepFull(t, "crash", fmt.Sprintf("%d processes killed while they wrote, %d of them at a system call; all that was acknowledged was there, and every batch whole or absent. Seed %d.",
+		k.all.Load(), k.atCalls.Load(), seed))
 	if want := int64(count(300, 1000)); parts == 4 && k.all.Load() < want && !t.Failed() {
 		t.Errorf("only %d kills; want at least %d", k.all.Load(), want)
 	}

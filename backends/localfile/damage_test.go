@@ -61,7 +61,7 @@ func TestDamage(t *testing.T) {
 			t.Errorf("%v: %s, want one of %v: %s", cases[i], outcomeNames[a.Outcome], names(want), a.Detail)
 		}
 	}
-	t.Logf("damaged files by outcome (seed %d):\n%s", seed, render(table))
+	keepFull(t, "damage", fmt.Sprintf("```\n%s```\n\nSeed %d.", render(table), seed))
 }
 
 // TestDamageGuard shows that the guard of TestDamage sees what it is there for.

@@ -3,6 +3,7 @@ package localfile_test
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/mlsecrets/secretstore/internal/figures"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -84,6 +85,16 @@ func count(bounded, full int) int {
 		return full
 	}
 	return bounded
+}
+
+// keepFull logs figures, and keeps those of a full run in docs/figures.md.
+func keepFull(t *testing.T, section, text string) {
+	t.Helper()
+	if fullCounts() {
+		figures.Keep(t, section, text)
+	} else {
+		t.Log(section + ": " + text)
+	}
 }
 
 // everyNth is which of the cases of a long row a plain run takes: every third, from a

@@ -9,15 +9,16 @@ import (
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/memory"
 	"github.com/mlsecrets/secretstore/conformance"
+	"github.com/mlsecrets/secretstore/internal/figures"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Test(t, conformance.Harness{
+	figures.Suite(t, "memory", conformance.Test(t, conformance.Harness{
 		Open:     func(context.Context) (secretstore.StoreCloser, error) { return memory.New(), nil },
 		Requests: func(secretstore.StoreCloser) int { return 0 }, // it makes none
 		Facts:    conformance.Facts{AtomicBatch: true},
-	})
+	}))
 }
 
 func TestOpen(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"github.com/mlsecrets/secretstore/backends/vault"
 	"github.com/mlsecrets/secretstore/backends/vault/vaulttest"
 	"github.com/mlsecrets/secretstore/conformance"
+	"github.com/mlsecrets/secretstore/internal/figures"
 )
 
 // counter is a transport that counts what goes through it.
@@ -84,6 +87,18 @@ func serverHarness(t *testing.T, s *server, layout vault.Layout) conformance.Har
 			c := opened.of(store)
 			return open(ctx, c.config, c.policy)
 		},
+		Child: func(ctx context.Context, store secretstore.StoreCloser) (*exec.Cmd, error) {
+			config := opened.of(store).config
+			auth := config.Auth.(vault.AppRole)
+			cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestConformanceChild$")
+			cmd.Env = append(os.Environ(), childStore+"="+(&url.URL{Scheme: "vault", Path: "/secret/" + config.Prefix,
+				RawQuery: "auth=approle&layout=" + string(layout)}).String())
+			for name, v := range map[string]string{"VAULT_ADDR": s.addr, "VAULT_CACERT": s.cert, "VAULT_ROLE_ID": auth.RoleID, "VAULT_SECRET_ID": string(auth.SecretID.Reveal())} {
+				cmd.Env = append(cmd.Env, childVar+name+"="+v)
+			}
+			cmd.Stderr = os.Stderr
+			return cmd, nil
+		},
 		Requests: func(store secretstore.StoreCloser) int { return int(opened.of(store).n.n.Load()) },
 		Inject: func(store secretstore.StoreCloser, f conformance.Fault, name string) (func(), error) {
 			c := opened.of(store)
@@ -93,6 +108,30 @@ func serverHarness(t *testing.T, s *server, layout vault.Layout) conformance.Har
 		// The double and HTTP with the layout map always have the full counts.
 		Slow: !full && (layout == vault.Paths || strings.HasPrefix(s.addr, "https")),
 	}
+}
+
+// The variables of the suite's other process. TestMain takes those of Vault away, so
+// that they come with a prefix.
+const childStore, childVar = "CONFORMANCE_STORE", "CONFORMANCE_"
+
+// TestConformanceChild is the other process of the suite. Started as a test of its
+// own it has nothing to do.
+func TestConformanceChild(t *testing.T) {
+	if os.Getenv(childStore) == "" {
+		return
+	}
+	for _, name := range []string{"VAULT_ADDR", "VAULT_CACERT", "VAULT_ROLE_ID", "VAULT_SECRET_ID"} {
+		t.Setenv(name, os.Getenv(childVar+name))
+	}
+	s, err := secretstore.Openers{"vault": vault.OpenURL}.Open(t.Context(), os.Getenv(childStore))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conformance.ServeChild(t.Context(), s, os.Stdin, os.Stdout); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	os.Exit(0) // without the lines that a test prints
 }
 
 // inject makes the real server fail, as far as it can be brought to it.
@@ -135,7 +174,8 @@ func TestConformance(t *testing.T) {
 				} else {
 					s = startServer(t)
 				}
-				conformance.Test(t, serverHarness(t, s, layout))
+				results := conformance.Test(t, serverHarness(t, s, layout))
+				figures.Suite(t, fmt.Sprintf("vault, %s, layout %s, on a real server", transport, layout), results)
 			})
 		}
 	}
@@ -191,6 +231,8 @@ func doubleHarness(t *testing.T, layout vault.Layout) conformance.Harness {
 
 func TestConformanceOfDouble(t *testing.T) {
 	for _, layout := range layouts {
-		t.Run(string(layout), func(t *testing.T) { conformance.Test(t, doubleHarness(t, layout)) })
+		t.Run(string(layout), func(t *testing.T) {
+			figures.Suite(t, fmt.Sprintf("vault, layout %s, on vaulttest", layout), conformance.Test(t, doubleHarness(t, layout)))
+		})
 	}
 }

@@ -62,6 +62,7 @@ var build = sync.OnceValues(func() (string, error) {
 // server is a process with a real Vault.
 type server struct {
 	addr, root, unsealKey string
+	cert                  string // file of the authority, with HTTPS
 	http                  *http.Client
 	approle               sync.Once // enables it
 }

@@ -57,6 +57,7 @@ func startTLSServer(t testing.TB) *server {
 	t.Helper()
 	cert, key := certificate(t, time.Now().Add(time.Hour))
 	s := startServer(t, "-cert", cert, "-key", key)
+	s.cert = cert
 	pool := x509.NewCertPool()
 	text, err := os.ReadFile(cert)
 	if err != nil {

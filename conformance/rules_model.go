@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"runtime"
@@ -112,6 +113,9 @@ func runModel(ctx context.Context, t *rapid.T, e *env, s secretstore.Store) {
 // property runs rapid, which wants a testing.T, and returns what it found: a
 // shrunk sequence, and the seed.
 func property(prop func(t *rapid.T)) error {
+	if flag.Lookup("test.v") == nil || !flag.Parsed() {
+		return errLeftOut("to run in a test") // rapid reads the flags of go test
+	}
 	r := &recorder{}
 	done := make(chan struct{})
 	go func() {

@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", 0, "most time for the store's work, such as 10s (default: no limit)")
 	root.AddCommand(
 		a.initCommand(), a.setCommand(), a.getCommand(), a.listCommand(), a.deleteCommand(),
-		a.runCommand(), a.whichCommand(), a.verifyCommand(), a.rekeyCommand(), versionCommand(),
+		a.runCommand(), a.whichCommand(), a.verifyCommand(), a.doctorCommand(), a.rekeyCommand(), versionCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
 	)
 	return root

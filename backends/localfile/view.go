@@ -228,6 +228,10 @@ func (d *driver) unlock(ctx context.Context, h *header) (*secrets, error) {
 		return nil, err
 	}
 	for _, slot := range h.slots {
+		// A passphrase slot may ask for seconds of work.
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if dataKey := slot.unwrap(h.id, c); dataKey != nil {
 			s := newSecrets(dataKey, h.id)
 			if !h.authentic(s.header) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mlsecrets/secretstore"
 	"github.com/mlsecrets/secretstore/backends/vault"
@@ -74,5 +75,23 @@ func TestConnections(t *testing.T) {
 			}
 			t.Logf("%d connections for 6 batches of 256 names", dials.Load())
 		})
+	}
+}
+
+// TestRateLimit: the limit that vault/api reads from the environment holds for batches.
+func TestRateLimit(t *testing.T) {
+	double := vaulttest.NewServer()
+	defer double.Close()
+	t.Setenv("VAULT_RATE_LIMIT", "50:1") // requests a second, and how many at once
+	store := open(t, vault.Config{Address: double.URL, Mount: "secret", Auth: vault.Token{Token: text(double.Token())}})
+	var names []string
+	for range 21 {
+		names = append(names, unique())
+	}
+	start := time.Now()
+	_, err := store.GetBatch(t.Context(), names)
+	wantError(t, err, secretstore.ErrNotFound, "21 of 21")
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("21 requests took %v, want about 0.4 s at 50 a second", took)
 	}
 }

@@ -64,7 +64,7 @@ func Suite(tb testing.TB, store string, results []conformance.Result) {
 			histories++
 		}
 	}
-	text := fmt.Sprintf("**%s**: %d rules kept; %d linearizable histories checked", store, kept, histories)
+	text := fmt.Sprintf("**%s**: %d rules kept; linearizable histories checked: %d", store, kept, histories)
 	if len(leftOut) > 0 {
 		text += fmt.Sprintf("; %d left out: %s", len(leftOut), strings.Join(leftOut, ", "))
 	}

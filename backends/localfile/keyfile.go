@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/mlsecrets/secretstore"
 )
@@ -97,6 +98,10 @@ func readKeyFile(path string) (credential, error) {
 func readPrivateFile(path, what string, most int64) ([]byte, error) {
 	f, err := openRegular(path, os.O_RDONLY)
 	if errors.Is(err, errNoFile) {
+		if !strings.ContainsRune(path, filepath.Separator) {
+			// It may be the passphrase itself, put where its file belongs.
+			return nil, badConfig("the %s does not exist; name it by a path, such as ./name", what)
+		}
 		return nil, badConfig("the %s %s does not exist", what, path)
 	}
 	if err != nil {

@@ -352,3 +352,21 @@ func absolutePath(t *testing.T, path string) string {
 	}
 	return abs
 }
+
+// TestPassphraseInPlaceOfFile puts a passphrase where the path of its file belongs.
+func TestPassphraseInPlaceOfFile(t *testing.T) {
+	emptyHome(t)
+	path := filepath.Join(t.TempDir(), "store.db")
+	for _, name := range []string{localfile.EnvPassphraseFile, localfile.EnvKeyFile} {
+		t.Setenv(name, "hunter2-in-place-of-a-path")
+		s, err := localfile.Open(t.Context(), localfile.Config{Path: path})
+		if err == nil {
+			err = s.Set(t.Context(), "a", secretstore.NewValue([]byte("v")))
+		}
+		kindIs(t, name, err, secretstore.ErrInvalidConfig)
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error %v repeats what may be a passphrase", name, err)
+		}
+		t.Setenv(name, "")
+	}
+}

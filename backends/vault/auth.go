@@ -239,6 +239,9 @@ func (c *client) login(ctx context.Context, method, mount string, body map[strin
 func readCredential(what, file string) (string, error) {
 	text, err := os.ReadFile(file)
 	switch {
+	case err != nil && !strings.ContainsRune(file, filepath.Separator):
+		// It may be the credential itself, put where its file belongs.
+		return "", badConfig("the file of the %s can't be read; name it by a path, such as ./name", what)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", badConfig("the file of the %s is not there: %s", what, file)
 	case errors.Is(err, fs.ErrPermission):

@@ -58,6 +58,7 @@ func TestTokenSources(t *testing.T) {
 		{"Config.File", func(t *testing.T, c *vault.Config) { c.Auth = vault.Token{File: write(t, "t", s.root)} }, ""},
 		{"no token", func(t *testing.T, c *vault.Config) { t.Setenv("HOME", t.TempDir()) }, "there is no token"},
 		{"empty file", func(t *testing.T, c *vault.Config) { c.Auth = vault.Token{File: write(t, "t", "")} }, "is empty"},
+		{"a token in place of its file", func(t *testing.T, c *vault.Config) { t.Setenv("VAULT_TOKEN_FILE", canary) }, "name it by a path"},
 		{"odd characters", func(t *testing.T, c *vault.Config) { c.Auth = vault.Token{Token: text("hvs.a\x00b")} }, "doesn't print"},
 		{"two", func(t *testing.T, c *vault.Config) { c.Auth = vault.Token{Token: text("a"), File: "b"} }, "a token and a token file"},
 	} {
@@ -67,7 +68,9 @@ func TestTokenSources(t *testing.T) {
 			tc.setUp(t, &config)
 			store, err := vault.Open(t.Context(), config)
 			if tc.says != "" {
-				wantError(t, err, secretstore.ErrInvalidConfig, tc.says)
+				if wantError(t, err, secretstore.ErrInvalidConfig, tc.says); strings.Contains(err.Error(), canary) {
+					t.Errorf("the error %v repeats the token", err)
+				}
 				return
 			}
 			if err != nil {

@@ -63,7 +63,8 @@
 //
 // A slot of kind 1 is for a passphrase: Argon2id (RFC 9106) with the slot's salt
 // and costs gives the wrapping key; new slots have the RFC's second recommended
-// costs, t=3, m=64 MiB, p=4, and a reader refuses more than t=16, m=1 GiB, p=16.
+// costs, t=3, m=64 MiB, p=4, and a reader refuses more than t=16, m=1 GiB, p=16,
+// and more than 8 GiB of t times m in all slots together.
 // A slot of kind 2 is for a key file: the wrapping key is HKDF-SHA256 of the 32
 // bytes in the file, with the slot's salt and the info "secretstore/1 key file
 // slot"; its costs are zero. The data key is wrapped in a box with the slot's nonce

@@ -31,6 +31,15 @@ type HeaderKDF struct {
 	Threads      uint8
 }
 
+// HeaderOf returns a header of so many passphrase slots with the same costs.
+func HeaderOf(slots int, c HeaderKDF) []byte {
+	h := &header{}
+	for i := range slots {
+		h.slots = append(h.slots, slot{id: uint32(i), kind: slotPassphrase, kdf: kdf{c.Time, c.Memory, c.Threads}})
+	}
+	return h.marshal([]byte("a key"))
+}
+
 // ReadHeader parses a header, and writes it again under a key of its own.
 func ReadHeader(raw []byte) (again []byte, costs []HeaderKDF, err error) {
 	h, err := parseHeader(raw)

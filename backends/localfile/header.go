@@ -62,6 +62,11 @@ var defaultKDF = kdf{time: 3, memory: 64 << 10, threads: 4}
 // maxKDF is the most that a header may ask for: more is an attack on the reader.
 var maxKDF = kdf{time: 16, memory: 1 << 20, threads: 16}
 
+// maxWork is the most of passes times KiB that all slots of a header may ask for
+// together, as one that is opened with a wrong passphrase is tried on all of them. It
+// is 8 GiB, some seconds; maxSlots slots with the default costs ask for 6 GiB.
+const maxWork = 8 << 20
+
 type slot struct {
 	id      uint32
 	kind    slotKind
@@ -133,6 +138,7 @@ func parseHeader(raw []byte) (*header, error) {
 	if n == 0 || n > maxSlots || len(rest) != n*slotSize {
 		return nil, corrupt("the header's key slots are damaged")
 	}
+	work := uint64(0)
 	for ; len(rest) > 0; rest = rest[slotSize:] {
 		s, err := parseSlot(rest[:slotSize])
 		if err != nil {
@@ -144,6 +150,9 @@ func parseHeader(raw []byte) (*header, error) {
 			}
 		}
 		h.slots = append(h.slots, s)
+		if work += uint64(s.kdf.time) * uint64(s.kdf.memory); work > maxWork {
+			return nil, corrupt("the key slots have absurd costs")
+		}
 	}
 	return h, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -241,4 +242,24 @@ func TestTamperAcrossStores(t *testing.T) {
 		theirs := bucketsOf(t, other.Path)["records"][string(other.victim)]
 		s.attack(t, corruptAll, func(tx *bolt.Tx) error { return tx.Bucket([]byte("records")).Put(s.victim, theirs) })
 	})
+}
+
+// TestHeaderCosts: what all key slots together may ask of a reader is bounded.
+func TestHeaderCosts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		slots int
+		costs localfile.HeaderKDF
+		want  error
+	}{
+		{1, localfile.HeaderKDF{Time: 3, Memory: 64 << 10, Threads: 4}, nil},
+		{32, localfile.HeaderKDF{Time: 3, Memory: 64 << 10, Threads: 4}, nil},
+		{1, localfile.HeaderKDF{Time: 16, Memory: 512 << 10, Threads: 16}, nil},
+		{2, localfile.HeaderKDF{Time: 16, Memory: 512 << 10, Threads: 16}, secretstore.ErrCorrupt},
+		{1, localfile.HeaderKDF{Time: 16, Memory: 1 << 20, Threads: 16}, secretstore.ErrCorrupt},
+		{1, localfile.HeaderKDF{Time: 17, Memory: 64 << 10, Threads: 4}, secretstore.ErrCorrupt},
+	} {
+		_, _, err := localfile.ReadHeader(localfile.HeaderOf(tt.slots, tt.costs))
+		kindIs(t, fmt.Sprintf("%d slots of %+v", tt.slots, tt.costs), err, tt.want)
+	}
 }

@@ -154,8 +154,9 @@ func TestPlantedStructureIsFound(t *testing.T) {
 		}},
 		{"a branch has a key that is not its page's", "does not start with its key", func(image []byte) {
 			p := pageAt(image, firstOf(image, 1, 2))
-			key := p[16+16+int(binary.NativeEndian.Uint32(p[16+16:])):]
-			key[31]--
+			element := p[16+16:]
+			pos, size := binary.NativeEndian.Uint32(element), binary.NativeEndian.Uint32(element[4:])
+			element[pos+size-1]-- // the last byte of its key
 		}},
 		{"a record without a key", "", func(image []byte) {
 			p := pageAt(image, firstOf(image, 1, 2))

@@ -156,7 +156,7 @@ func TestPlantedStructureIsFound(t *testing.T) {
 			p := pageAt(image, firstOf(image, 1, 2))
 			element := p[16+16:]
 			pos, size := binary.NativeEndian.Uint32(element), binary.NativeEndian.Uint32(element[4:])
-			element[pos+size-1]-- // the last byte of its key
+			element[pos+size-1]++ // the last byte of its key
 		}},
 		{"a record without a key", "", func(image []byte) {
 			p := pageAt(image, firstOf(image, 1, 2))
